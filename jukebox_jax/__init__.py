@@ -1,0 +1,1 @@
+"""Jukebox in JAX: sound becomes codes, codes are continued, codes become sound."""

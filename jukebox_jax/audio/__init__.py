@@ -1,0 +1,1 @@
+"""Sound as arrays: files, songs, windows of them, and distances between sounds."""

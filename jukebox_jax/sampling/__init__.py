@@ -1,0 +1,1 @@
+"""Codes above to codes to sound."""

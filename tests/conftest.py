@@ -1,0 +1,20 @@
+"""What every test shares: eight simulated CPU devices, true float32, and a compilation cache."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(__file__).parent / ".cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def reference() -> pathlib.Path:
+    """The folder of numbers and small checkpoints that the 2020 release computed."""
+    return pathlib.Path(__file__).parent / "data" / "reference"
