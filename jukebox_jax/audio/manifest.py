@@ -1,0 +1,197 @@
+"""Lists of songs: folders of sound, one JSON object a line, or a CSV table with a header.
+
+A row is a dictionary: where the song is, and its labels (artist, genre, lyrics and whatever
+further signals there are). This file knows how rows are spelt and says on which line one is
+wrong. It opens no sound.
+"""
+
+import csv
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NAMES = ("manifest.jsonl", "manifest.csv")
+"""What the list inside a folder of songs is called."""
+
+EXTENSIONS = frozenset(
+    ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .caf "
+    ".m4a .mp4 .aac .alac .wma .ape .wv".split()
+)
+"""What counts as sound in a folder without a list; what of it cannot be read is reported."""
+
+_TIMED = ("lyrics", "lyrics_times")  # signals that may be a list of [seconds, text]
+
+
+class SongError(ValueError):
+    """A source without usable songs; its message is one line and names the file, and the line."""
+
+
+Row = tuple[str, Mapping[str, Any] | str]
+"""A file, and its labels or why it has none."""
+
+
+def read(path: str | os.PathLike) -> list[tuple[int, dict[str, Any]]]:
+    """Reads the rows of a .jsonl or .csv file.
+
+    Empty lines are passed over, as are empty cells of a table, whose values are strings.
+
+    Returns:
+      (line number, row) pairs.
+
+    Raises:
+      SongError: no such file, another extension, or a line that is not a row.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in (".jsonl", ".csv"):
+        raise SongError(f"{path}: a list of songs is a .jsonl or a .csv file")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise SongError(f"{path}: cannot be read ({reason})") from None
+    rows = _table(path, text) if path.suffix.lower() == ".csv" else _objects(path, text)
+    if not rows:
+        raise SongError(f"{path}: lists no songs; write one row for each")
+    return rows
+
+
+def rows(path: pathlib.Path) -> list[Row]:
+    """The files of a folder or of a list, with their labels.
+
+    Args:
+      path: a folder, with a list inside or else with sound in it and below; or a list, which
+        paths in it are relative to.
+
+    Raises:
+      SongError: it is missing or empty, or a line of the list cannot be read.
+    """
+    if path.is_dir():
+        listed = [path / name for name in NAMES if (path / name).is_file()]
+        if not listed:
+            return [(str(file), {}) for file in _sounds(path)]
+        path = listed[0]
+    elif not path.exists():
+        raise SongError(f"{path}: no such folder or list of songs")
+    found: list[Row] = []
+    seen: set[str] = set()
+    for number, row in read(path):
+        if not isinstance(row.get("path"), str):
+            raise SongError(
+                f"{path}:{number}: has no path; give the song's file, relative to the list"
+            )
+        file = os.path.normpath(path.parent / row["path"])
+        try:
+            known: Mapping[str, Any] | str = labels(row, path.parent)
+        except SongError as error:
+            known = f"{file}: {error}"
+        found.append((file, f"{file}: is listed twice" if file in seen else known))
+        seen.add(file)
+    return found
+
+
+def labels(row: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """A row's labels: all of it but the path.
+
+    `lyrics_file` is replaced by `lyrics`, the text of that file. Timed lyrics, given as
+    [[seconds, text], ...] (in a table: as the JSON of that) under `lyrics` or `lyrics_times`,
+    become a list of (seconds, text) pairs; they are the `lyrics` too where there are no others.
+
+    Args:
+      row: a row of a list.
+      folder: what a lyrics file's path is relative to.
+
+    Raises:
+      SongError: a lyrics file that cannot be read, or lyrics that are neither text nor pairs.
+    """
+    found = {key: value for key, value in row.items() if key not in ("path", "lyrics_file")}
+    file = row.get("lyrics_file")
+    if file and "lyrics" not in found:
+        try:
+            found["lyrics"] = (folder / str(file)).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise SongError(f"lyrics_file {folder / str(file)}: {reason}") from None
+    for name in _TIMED:
+        if name in found and not (name == "lyrics" and _is_plain(found[name])):
+            found[name] = _pairs(name, found[name])
+    if "lyrics_times" in found:
+        found.setdefault("lyrics", found["lyrics_times"])
+    return found
+
+
+def write(path: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as JSON lines; the file appears whole or not at all."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        lines = [json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows]
+        unfinished.write_text("".join(lines), encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _objects(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SongError(
+                f"{path}:{number}: not JSON ({error.msg} at column {error.colno}): {line[:60]}"
+            ) from None
+        if not isinstance(row, dict):
+            raise SongError(f"{path}:{number}: {line[:60]} is not an object; write {{...}}")
+        rows.append((number, row))
+    return rows
+
+
+def _table(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    rows = []
+    for row in table:
+        if None in row:
+            raise SongError(
+                f"{path}:{table.line_num}: more cells than the header's "
+                f"{len(table.fieldnames or ())} columns; quote a cell that holds a comma"
+            )
+        rows.append((table.line_num, {key.strip(): cell for key, cell in row.items() if cell}))
+    return rows
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and not value.lstrip().startswith("[[")
+
+
+def _pairs(name: str, value: Any) -> list[tuple[float, str]]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            raise SongError(f"{name}: neither text nor [[seconds, text], ...]") from None
+    try:
+        return [(float(seconds), str(text)) for seconds, text in value]
+    except (TypeError, ValueError):
+        shown = repr(value)[:60]
+        raise SongError(f"{name}: {shown} is not [[seconds, text], ...]") from None
+
+
+def _sounds(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All sound in a folder and below; links are followed, but never in a circle."""
+    found, visited = [], set()
+    for here, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        below[:] = sorted(n for n in below if not n.startswith(".")) if real not in visited else []
+        files = names if real not in visited else []
+        visited.add(real)
+        found += [pathlib.Path(here, name) for name in files if not name.startswith(".")]
+    found = sorted(file for file in found if file.suffix.lower() in EXTENSIONS)
+    if not found:
+        raise SongError(f"{folder}: holds no sound; put wav, flac, ogg, mp3 or aiff files there")
+    return found

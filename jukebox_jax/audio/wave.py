@@ -1,0 +1,350 @@
+"""Files to arrays and back: wav, flac, ogg, opus, mp3, aiff, at any rate and any channel count.
+
+The only importer of soundfile and soxr, and of librosa should anything need it; each is imported
+when first used. A file is float32 [samples, channels] in [-1, 1]. A slice of a file is read
+without decoding the rest, and equals that slice of the whole. What decoders pass over in silence
+(a file that ends early, one that holds more than it plays, samples that are not numbers) is an
+error here. Nothing here knows of songs or of JAX.
+"""
+
+import dataclasses
+import functools
+import io
+import logging
+import math
+import mmap
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jukebox_jax.audio import mpeg
+
+log = logging.getLogger(__name__)
+
+FORMATS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".aif": ("AIFF", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+"""What `save` writes, by extension: container and coding."""
+
+_BLOCK = 1 << 20  # samples decoded at once while a whole file is checked
+_REACH = 512  # samples, at the lower of two rates, that a resampled sample can depend on
+_VORBIS_TAIL = 4  # seconds before the end from which seeks in Vorbis go astray, with room to spare
+_CONVERT = "convert it, for example with: ffmpeg -i FILE FILE.flac"
+
+
+class AudioError(ValueError):
+    """A sound that cannot be read or written; its message is one line and names the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a file holds.
+
+    Attributes:
+      samples: samples a channel that can be read, at the file's own rate.
+      rate: samples a second.
+      channels: channels.
+    """
+
+    samples: int
+    rate: int
+    channels: int
+
+
+def probe(path: str | os.PathLike, *, check: bool = False) -> Probe:
+    """Measures a file without trusting its header.
+
+    Args:
+      path: the file.
+      check: decode all of it, to find damage and samples that are not finite.
+
+    Raises:
+      AudioError: it is missing, empty, no sound, shorter than it says, longer than it plays, or
+        (with `check`) damaged or not finite.
+    """
+    with _open(path) as file:
+        whole = _whole(path, file)
+        samples, rate = whole.samples, whole.rate
+        if samples <= 0:
+            raise AudioError(f"{path}: holds no samples; remove it")
+        tail = min(samples, 8192)
+        got = samples - tail + len(_read(path, file, samples - tail, tail))
+        if got < samples:
+            _refuse_shorter(path, got, samples, rate)
+    if check:
+        with _open(path) as file:
+            for first in range(0, samples, _BLOCK):
+                block = _read(path, file, first, min(_BLOCK, samples - first))
+                if len(block) < min(_BLOCK, samples - first):
+                    _refuse_shorter(path, first + len(block), samples, rate)
+                _refuse_unless_finite(path, block, first)
+    return whole
+
+
+def load(
+    path: str | os.PathLike, rate: int, start: int = 0, samples: int | None = None
+) -> np.ndarray:
+    """Loads a file, or a slice of one, at a rate of choice.
+
+    Args:
+      path: the file.
+      rate: samples a second wanted.
+      start: first sample of the slice, counted at `rate`.
+      samples: length of the slice, counted at `rate`; None for all that follows.
+
+    Returns:
+      f32[samples, channels], exactly as long as asked for.
+
+    Raises:
+      AudioError: the file cannot be read, ends before the slice does, or holds samples there
+        that are not finite.
+    """
+    with _open(path) as file:
+        return cut(
+            lambda first, length: _read(path, file, first, length),
+            _whole(path, file),
+            rate,
+            start,
+            samples,
+            name=str(path),
+        )
+
+
+def cut(
+    read: Callable[[int, int], np.ndarray],
+    whole: Probe,
+    rate: int,
+    start: int = 0,
+    samples: int | None = None,
+    *,
+    name: str = "audio",
+) -> np.ndarray:
+    """Cuts a slice out of a sound that is read piecewise, at a rate of choice.
+
+    Where rates differ, the piece that is resampled begins on a common multiple of both rates'
+    periods and reaches past the slice on both sides, so that a slice equals that of the whole.
+
+    Args:
+      read: from a first sample and a length, at the sound's own rate, to f32[samples, channels].
+      whole: what the whole sound holds.
+      rate: samples a second wanted.
+      start: first sample of the slice, counted at `rate`.
+      samples: length of the slice, counted at `rate`; None for all that follows.
+      name: what messages call the sound.
+
+    Returns:
+      f32[samples, channels].
+
+    Raises:
+      AudioError: the sound is shorter than the slice, or is not finite there.
+    """
+    if rate <= 0:
+        raise AudioError(f"{name}: rate={rate} samples a second; give a positive one")
+    total = whole.samples * rate // whole.rate
+    length = total - start if samples is None else samples
+    if start < 0 or length < 0 or start + length > total:
+        raise AudioError(
+            f"{name}: has {total} samples at {rate} Hz, but {length} from {start} were asked for; "
+            "ask for fewer or use a longer file"
+        )
+    if rate == whole.rate:
+        first, last = start, start + length
+    else:
+        shared = math.gcd(rate, whole.rate)
+        step_in, step_out = whole.rate // shared, rate // shared
+        reach = math.ceil(_REACH * max(1.0, whole.rate / rate))
+        first = max(0, start * whole.rate // rate - reach) // step_in * step_in
+        last = min(whole.samples, math.ceil((start + length) * whole.rate / rate) + reach)
+    audio = read(first, last - first) if length else np.zeros((0, whole.channels), np.float32)
+    if length and len(audio) < last - first:
+        _refuse_shorter(name, first + len(audio), whole.samples, whole.rate)
+    _refuse_unless_finite(name, audio, first)
+    if rate != whole.rate and length:
+        import soxr
+
+        offset = start - first // step_in * step_out
+        audio = soxr.resample(audio, whole.rate, rate, quality="HQ")[offset : offset + length]
+        audio = np.pad(audio, ((0, length - len(audio)), (0, 0)))  # the very last may round away
+    return np.ascontiguousarray(audio, np.float32)
+
+
+def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
+    """Mixes channels to one.
+
+    Args:
+      audio: f32[samples, channels].
+      left: share of the left of two channels; the right has the rest. More channels are averaged.
+
+    Returns:
+      f32[samples, 1].
+    """
+    channels = audio.shape[1]
+    if channels == 1:
+        return audio
+    if channels == 2:
+        mixed = np.float32(left) * audio[:, :1] + np.float32(1 - left) * audio[:, 1:]
+    else:
+        mixed = audio.mean(axis=1, keepdims=True)
+    return mixed.astype(np.float32, copy=False)
+
+
+def save(path: str | os.PathLike, audio: np.ndarray, rate: int) -> None:
+    """Writes a sound, in the format its extension names.
+
+    The file appears whole or not at all. Samples beyond [-1, 1] are clipped and their number is
+    logged.
+
+    Args:
+      path: with one of the extensions of `FORMATS`; missing folders are made.
+      audio: f32[samples, channels] or f32[samples].
+      rate: samples a second.
+
+    Raises:
+      AudioError: an extension or a rate that cannot be written, or samples that are not finite.
+    """
+    import soundfile
+
+    path, audio = pathlib.Path(path), np.asarray(audio, np.float32)
+    if path.suffix.lower() not in FORMATS:
+        raise AudioError(f"{path}: cannot write {path.suffix!r}; use one of {', '.join(FORMATS)}")
+    if audio.ndim == 1:
+        audio = audio[:, None]
+    if audio.ndim != 2 or not audio.shape[1]:
+        raise AudioError(f"{path}: audio has shape {audio.shape}; give [samples, channels]")
+    _refuse_unless_finite(path, audio, 0)
+    clipped = int(np.count_nonzero(np.abs(audio) > 1))
+    if clipped:
+        peak = float(np.abs(audio).max())
+        log.warning("%s: clipped %d of %d samples, peak %.2f", path, clipped, audio.size, peak)
+    form, coding = FORMATS[path.suffix.lower()]
+    if coding == "PCM_16":
+        data: np.ndarray = np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
+    else:
+        data = np.clip(audio, -1, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with soundfile.SoundFile(
+            unfinished, "w", rate, data.shape[1], format=form, subtype=coding
+        ) as file:
+            for first in range(0, len(data), rate):  # one huge write can exhaust a codec's stack
+                file.write(data[first : first + rate])
+        os.replace(unfinished, path)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(f"{path}: cannot write {coding} at {rate} Hz: {_line(error)}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _open(path: str | os.PathLike) -> Any:
+    """An open soundfile.SoundFile, or one clear line."""
+    import soundfile
+
+    file = pathlib.Path(path)
+    if not file.is_file():
+        raise AudioError(f"{path}: {'is a folder' if file.is_dir() else 'no such file'}")
+    try:
+        if not file.stat().st_size:
+            raise AudioError(f"{path}: is empty (0 bytes); remove it")
+        return soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
+        raise AudioError(f"{path}: cannot be read as sound ({_line(error)}); {_CONVERT}") from None
+
+
+def _read(path: str | os.PathLike, file: Any, first: int, length: int) -> np.ndarray:
+    """f32[samples, channels]; fewer than asked for where the file ends.
+
+    A file that is to be read elsewhere than where it stands must be freshly opened, and is read
+    once, since soundfile seeks after each read. Two codings in which libsndfile's seeks go astray
+    are read towards the slice: Ogg Vorbis near its end, and mp3 through an excerpt.
+    """
+    import soundfile
+
+    try:
+        before = file.tell()
+        if before != first:
+            before = first
+            if file.subtype == "VORBIS":
+                before = max(0, min(first, file.frames - _VORBIS_TAIL * file.samplerate))
+            elif file.format == "MP3":
+                small = _excerpt(path, first, length)
+                if small is not None:
+                    with soundfile.SoundFile(io.BytesIO(small[0])) as part:
+                        return part.read(small[1] + length, "float32", always_2d=True)[small[1] :]
+                before = 0
+            file.seek(before)
+        return file.read(first - before + length, "float32", always_2d=True)[first - before :]
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"{path}: is damaged near sample {first} ({_line(error)}); {_CONVERT}"
+        ) from None
+
+
+def _excerpt(path: str | os.PathLike, first: int, length: int) -> tuple[bytes, int] | None:
+    status = os.stat(path)
+    frames = _frames(os.fspath(path), status.st_mtime_ns, status.st_size)
+    if frames is None:
+        return None
+    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return mpeg.excerpt(data, frames, first, length)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=64)
+def _frames(path: str, changed: int, size: int) -> mpeg.Frames | None:
+    """The frames of an mp3 as it was when it was last changed."""
+    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return mpeg.find(data)  # type: ignore[arg-type]  # a memory map reads like bytes
+
+
+def _whole(path: str | os.PathLike, file: Any) -> Probe:
+    """What an open file promises; of an mp3, only what its frames agree with.
+
+    A decoder trims its own delay and the encoder's padding, a few frames in all.
+    """
+    promised, rate = file.frames, file.samplerate
+    if file.format != "MP3":
+        return Probe(promised, rate, file.channels)
+    status = os.stat(path)
+    frames = _frames(os.fspath(path), status.st_mtime_ns, status.st_size)
+    if frames is None:
+        raise AudioError(f"{path}: holds no mp3 frames that can be counted; {_CONVERT}")
+    if promised > frames.samples + 2 * frames.frame:
+        fault = "cut short"
+    elif promised < frames.samples - 4 * frames.frame:
+        fault = "joined from parts"
+    else:
+        return Probe(min(promised, frames.samples), rate, file.channels)
+    raise AudioError(
+        f"{path}: promises {promised / rate:.2f} s but holds {frames.samples / rate:.2f} s "
+        f"({fault}, or of varying bit rate without a table of contents); {_CONVERT}"
+    )
+
+
+def _refuse_shorter(name: str | os.PathLike, got: int, promised: int, rate: int) -> None:
+    raise AudioError(
+        f"{name}: promises {promised / rate:.2f} s but ends after {got / rate:.2f} s; it is cut "
+        f"short, so fetch it again or {_CONVERT}"
+    )
+
+
+def _refuse_unless_finite(name: str | os.PathLike, audio: np.ndarray, first: int) -> None:
+    if not np.isfinite(audio).all():
+        at = first + int(np.argmax(~np.isfinite(audio).all(axis=1)))
+        value = audio[at - first][~np.isfinite(audio[at - first])][0]
+        raise AudioError(f"{name}: sample {at} is {value}, not a number to play; write it again")
+
+
+def _line(error: Exception) -> str:
+    """An error's message without line breaks, and without the path that the caller names."""
+    line = " ".join(getattr(error, "error_string", str(error)).split()).rstrip(".")
+    # What libsndfile says of an existing file in which it finds no mp3 stream.
+    return "Format not recognised" if line.startswith("File does not exist") else line
