@@ -7,15 +7,17 @@ module's fields, so nothing is copied from one name to another and a mistyped ke
 
 import dataclasses
 import difflib
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 
-from jukebox_jax import checkpoint
-from jukebox_jax.prior import conditioning
+from jukebox_jax import checkpoint, sharding
+from jukebox_jax.prior import conditioning, prior
 from jukebox_jax.prior.prior import Prior
+from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
 from jukebox_jax.vqvae.vqvae import VQVAE, Weights
 
@@ -28,13 +30,15 @@ class Stage:
       model: the module, a `VQVAE` or a `Prior`.
       weights: its arrays on the host, `Weights` for a VQ-VAE, a parameter tree for a prior.
       config: the config it was trained with, as plain dictionaries.
-      vocabularies: for each label signal, the names it knows.
+      vocabularies: for each label signal, the names it knows; for a lyrics signal, its alphabet.
     """
 
     model: VQVAE | Prior
     weights: Any
     config: Mapping[str, Any]
-    vocabularies: Mapping[str, conditioning.Vocabulary] = dataclasses.field(default_factory=dict)
+    vocabularies: Mapping[str, conditioning.Vocabulary | conditioning.Alphabet] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def kind(self) -> str:
@@ -56,32 +60,40 @@ class Stage:
           directory: where the stage was trained or imported.
           step: which checkpoint; the newest whole one by default.
           average: take the moving average of the parameters where there is one.
-          sharding: a tree of shardings, or a function from the abstract parameters to one, to
-            place the parameters on a mesh; by default they stay on the host.
+          sharding: where the arrays lie: one sharding for all, or a function from a tree of shapes
+            to a tree of shardings; by default they stay on the host.
 
         Raises:
-          CheckpointError: there is no whole stage of a known kind there.
+          CheckpointError: there is no whole stage there, or its weights are another config's.
         """
         config = checkpoint.read_json(directory, checkpoint.CONFIG)
-        model = build(config)
-        part = checkpoint.weights_part(directory, step=step, average=average)
-        parts = (part, "codebooks") if isinstance(model, VQVAE) else (part,)
-        arrays = checkpoint.load(directory, parts=parts, step=step, sharding=sharding)
-        if isinstance(model, VQVAE):
-            weights: Any = Weights(params=arrays[part], codebooks=_codebooks(arrays["codebooks"]))
-        else:
-            weights = arrays[part]
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
-        vocabularies = {
-            name: conditioning.Vocabulary.from_json(value) for name, value in names.items()
-        }
+        try:
+            model = build(config)
+            shapes = _shapes(model)
+            vocabularies = {
+                name: conditioning.vocabulary_from_json(value) for name, value in names.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise checkpoint.CheckpointError(f"{directory} holds no stage: {error}") from error
+        part = checkpoint.weights_part(directory, step=step, average=average)
+        shapes = {part: shapes.pop("params"), **shapes}
+        arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
+        weights = arrays[part]
+        if isinstance(model, VQVAE):
+            books = tuple(Codebook(**book) for book in arrays["codebooks"].values())
+            weights = Weights(params=weights, codebooks=books)
         return cls(model=model, weights=weights, config=config, vocabularies=vocabularies)
 
 
-def _codebooks(tree: Any) -> tuple[Codebook, ...]:
-    """Codebooks from what a checkpoint gives back: a sequence of mappings, or of codebooks."""
-    items = tree.values() if isinstance(tree, Mapping) else tree
-    return tuple(book if isinstance(book, Codebook) else Codebook(**book) for book in items)
+def _shapes(model: VQVAE | Prior) -> dict[str, Any]:
+    """The shapes of what a stage has learnt, by part."""
+    if isinstance(model, Prior):
+        return {"params": prior.abstract(model)}
+    codes = jax.ShapeDtypeStruct((model.bins, model.code_width), "float32")
+    counts = jax.ShapeDtypeStruct((model.bins,), "float32")
+    book = Codebook(codes=codes, sums=codes, counts=counts)
+    return {"params": vqvae.abstract(model), "codebooks": (book,) * model.levels}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,13 +169,7 @@ class Jukebox:
           CheckpointError: a directory holds no whole stage.
           ValueError: the stages do not belong together.
         """
-        place = None
-        if mesh is not None:
-            from jukebox_jax import sharding
-
-            def place(tree: Any) -> Any:
-                return sharding.shardings(tree, mesh)
-
+        place = None if mesh is None else functools.partial(sharding.shardings, mesh=mesh)
         return cls(
             vqvae=Stage.load(vqvae, sharding=place),
             priors=tuple(
@@ -182,15 +188,15 @@ def build(config: Mapping[str, Any]) -> VQVAE | Prior:
     Raises:
       ValueError: an unknown kind of stage, or a key that is no field of the module.
     """
-    kind = config["stage"]["kind"]
-    fields = {key: _frozen(value) for key, value in config.get("model", {}).items()}
+    kind = (config.get("stage") or {}).get("kind")
+    fields = {key: _frozen(value) for key, value in (config.get("model") or {}).items()}
     if kind == "vqvae":
         return _make(VQVAE, fields)
     if kind == "prior":
         signals = tuple(
             (name, conditioning.make(name, dict(spec)))
-            for name, spec in (config.get("signals") or {}).items()
-        )
+            for name, spec in sorted((config.get("signals") or {}).items())
+        )  # in one order, so that a module is the same whatever kind of mapping it came from
         return _make(Prior, fields, signals=signals)
     raise ValueError(f'config.stage.kind = {kind!r}: it must be "vqvae" or "prior"')
 

@@ -32,7 +32,7 @@ DOORS = {
     "librosa": {"audio/wave.py"},
     "soundfile": {"audio/wave.py"},
     "soxr": {"audio/wave.py"},
-    "orbax": {"checkpoint.py"},
+    "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
 }
@@ -103,7 +103,7 @@ def test_mesh_axes_are_named_in_one_file() -> None:
         if label(path) == "sharding.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) != "sharding":
                 assert node.attr not in {"make_mesh", "PartitionSpec"}, label(path)
 
 

@@ -284,7 +284,8 @@ def _band(source: str, rate: int) -> pathlib.Path:
             known = ", ".join(settings)
             raise SongError(f"{source}: {part!r} is no setting of the band; KEY=NUMBER of {known}")
         settings[key] = float(value) if key == "seconds" else int(float(value))
-    style = hashlib.sha256(pathlib.Path(str(band.__file__)).read_bytes()).hexdigest()[:8]
+    code = sorted(pathlib.Path(str(band.__file__)).parent.glob("*.py"))
+    style = hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:8]
     name = "-".join(f"{key}{value:g}" for key, value in settings.items())
     home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     folder = home / "jukebox_jax" / "band" / f"{name}-{style}"

@@ -1,10 +1,10 @@
 """What a position attends to, pattern by pattern, on plain arrays.
 
-A context of `context` codes is read as a grid of rows of `block` columns, position by position.
-`sees` defines each pattern as a mask; `attend` computes it for all positions by reshaping to the
-grid, so that no sparse pattern ever forms context x context scores; `attend_next` computes one
-position against a cache that is only as long as the pattern must remember. Nothing here holds
-parameters, and nothing knows of layers.
+A context is read as a grid of rows of `block` columns, position by position. `sees` and `zeros`
+define each pattern; `attend` computes it for all positions at once, by reshaping to the grid or
+by picking the few keys that count, so that no sparse pattern forms context x context scores.
+How a pattern goes on position by position stands in `cache`. Nothing here holds parameters, and
+nothing knows of layers.
 """
 
 import dataclasses
@@ -15,202 +15,204 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-PATTERNS = ("dense", "row", "column", "previous")
-"""The patterns over the codes themselves; those over lyrics will join them here."""
+PATTERNS = (
+    "dense",
+    "row",
+    "column",
+    "previous",
+    "summary",
+    "summary_spread",
+    "memory",
+    "prefix",
+)
+"""The patterns by name; all but "memory" attend to the context itself."""
 
 
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class KV:
-    """The keys and values that one layer remembers while it decodes.
+class Grid:
+    """How a context is read.
 
     Attributes:
-      key: [batch, cache_length, heads * head_width]; heads are merged, so that rows stay wide.
-      value: the same.
+      context: positions.
+      block: columns of a row; `context` is a multiple of it.
+      spread: positions at the end of each row that stand for it under "summary_spread".
+      lyrics: positions at the start of the context that hold lyrics.
     """
 
-    key: Array
-    value: Array
+    context: int
+    block: int
+    spread: int = 1
+    lyrics: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks that the rows are whole.
+
+        Raises:
+          ValueError: they are not, or `spread` is no part of a row.
+        """
+        if self.block < 1 or self.context % self.block:
+            raise ValueError(
+                f"context = {self.context} is no multiple of block = {self.block}: change either"
+            )
+        if not 1 <= self.spread <= self.block:
+            raise ValueError(f"spread = {self.spread} must lie between 1 and block = {self.block}")
+
+    @property
+    def rows(self) -> int:
+        """Rows of the grid."""
+        return self.context // self.block
+
+    @property
+    def prefix(self) -> int:
+        """Positions that "prefix" sees: the lyrics, and what fills up the next multiple of rows."""
+        return min((self.lyrics // self.rows + 1) * self.rows, self.context)
 
 
-def check(pattern: str, context: int, block: int) -> None:
-    """Raises a ValueError unless `pattern` is known and `context` is whole rows of `block`."""
+def check(pattern: str) -> None:
+    """Raises a ValueError unless `pattern` is known."""
     if pattern not in PATTERNS:
         raise ValueError(f"attention pattern {pattern!r} is unknown; known: {', '.join(PATTERNS)}")
-    if block < 1 or context % block:
-        raise ValueError(f"context = {context} is no multiple of block = {block}: change either")
 
 
-def sees(pattern: str, context: int, block: int) -> np.ndarray:
-    """The definition of a pattern.
+def sees(pattern: str, grid: Grid) -> np.ndarray:
+    """The definition of a pattern: what each position attends to, besides `zeros`.
 
     Args:
-      pattern: one of `PATTERNS`.
-      context: codes a prior sees at once.
-      block: columns of a row; `context` is a multiple of it.
+      pattern: one of `PATTERNS` but "memory", which sees all of its memory.
+      grid: how the context is read.
 
     Returns:
-      bool[context, context]: whether the first position attends to the second. Positions of the
-      first row see nothing under `previous`: their output is exactly 0.
+      bool[context, context]: whether the first position attends to the second.
     """
-    check(pattern, context, block)
-    first, second = np.arange(context)[:, None], np.arange(context)[None, :]
-    row, other_row = first // block, second // block
+    check(pattern)
+    first, second = np.arange(grid.context)[:, None], np.arange(grid.context)[None, :]
+    row, other_row = first // grid.block, second // grid.block
     past = second <= first
     if pattern == "row":
         return past & (row == other_row)
     if pattern == "column":
-        return past & (first % block == second % block)
+        return past & (first % grid.block == second % grid.block)
     if pattern == "previous":
         return other_row == row - 1
-    return past
+    if pattern.startswith("summary"):
+        at_end = second % grid.block >= grid.block - _spread(pattern, grid)
+        return past & at_end & (other_row < grid.rows - 1)
+    if pattern == "prefix":
+        return past & (second < grid.prefix)
+    if pattern == "dense":
+        return past
+    raise ValueError(f"{pattern!r} attends to a memory, not to the context")
 
 
-def attend(pattern: str, query: Array, key: Array, value: Array, block: int) -> Array:
+def zeros(pattern: str, grid: Grid) -> np.ndarray:
+    """How many keys of zeros, with values of zeros, each position attends to besides `sees`.
+
+    Returns:
+      i64[context]. Under "previous" the first row sees nothing else: its output is exactly 0.
+    """
+    check(pattern)
+    count = np.zeros(grid.context, int)
+    if pattern == "previous":
+        count[: grid.block] = grid.block
+    if pattern.startswith("summary"):
+        count[:] = _spread(pattern, grid)
+    return count
+
+
+def places(pattern: str, grid: Grid) -> np.ndarray:
+    """Where the keys stand that `keep` keeps, i64[length]; negative for keys of zeros.
+
+    A position attends to those that do not stand after it.
+    """
+    if pattern.startswith("summary"):
+        spread = _spread(pattern, grid)
+        return (np.arange(grid.rows)[:, None] * grid.block + np.arange(-spread, 0)).reshape(-1)
+    return np.arange(grid.prefix if pattern == "prefix" else grid.context)
+
+
+def keep(pattern: str, array: Array, grid: Grid) -> Array:
+    """The keys or values that any position may attend to, of a pattern that picks by `places`.
+
+    Args:
+      pattern: "dense", "prefix", "summary" or "summary_spread".
+      array: [batch, context, ...].
+      grid: how the context is read.
+
+    Returns:
+      [batch, length, ...], in the order of `places`.
+    """
+    if not pattern.startswith("summary"):
+        return array[:, : len(places(pattern, grid))]
+    spread = _spread(pattern, grid)
+    by_row = array.reshape(array.shape[0], grid.rows, grid.block, *array.shape[2:])
+    ends = by_row[:, :-1, grid.block - spread :]
+    padding = [(0, 0)] * ends.ndim
+    padding[1] = (1, 0)
+    return jnp.pad(ends, padding).reshape(array.shape[0], grid.rows * spread, *array.shape[2:])
+
+
+def attend(pattern: str, query: Array, key: Array, value: Array, grid: Grid) -> Array:
     """Attention of all positions at once.
 
     Args:
       pattern: one of `PATTERNS`.
       query: [batch, context, heads, head_width].
-      key: the same shape.
-      value: the same shape.
-      block: columns of a row.
+      key: the same shape; for "memory" [batch, tokens, heads, head_width].
+      value: the shape of key.
+      grid: how the context is read.
 
     Returns:
-      The mixed values, of the same shape. Scores and softmax are float32 whatever the inputs.
+      The mixed values, of the shape of query. Scores and softmax are float32 whatever the inputs.
     """
-    batch, context, heads, head_width = query.shape
-    check(pattern, context, block)
-    if pattern == "dense":
-        causal = np.tri(context, dtype=bool)
-        weights = _softmax(_scores("bqhd,bkhd->bhqk", query, key), causal).astype(value.dtype)
-        return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
-    rows = context // block
-    grid = (batch, rows, block, heads, head_width)
-    query, key, value = query.reshape(grid), key.reshape(grid), value.reshape(grid)
+    check(pattern)
+    shape = query.shape
+    if pattern in ("row", "column", "previous"):
+        by_row = (shape[0], grid.rows, grid.block, *shape[2:])
+        query, key, value = query.reshape(by_row), key.reshape(by_row), value.reshape(by_row)
     if pattern == "column":
-        causal = np.tri(rows, dtype=bool)
-        weights = _softmax(_scores("brchd,bschd->bchrs", query, key), causal).astype(value.dtype)
-        mixed = jnp.einsum("bchrs,bschd->brchd", weights, value)
-        return mixed.reshape(batch, context, heads, head_width)
-    seen = np.tri(block, dtype=bool)
-    if pattern == "previous":
-        key, value = _row_before(key), _row_before(value)
-        seen = np.ones((block, block), bool)
-    weights = _softmax(_scores("brqhd,brkhd->brhqk", query, key), seen).astype(value.dtype)
-    mixed = jnp.einsum("brhqk,brkhd->brqhd", weights, value)
-    return mixed.reshape(batch, context, heads, head_width)
+        seen = np.tri(grid.rows, dtype=bool)
+        weights = softmax(_scores("brchd,bschd->bchrs", query, key), seen).astype(value.dtype)
+        return jnp.einsum("bchrs,bschd->brchd", weights, value).reshape(shape)
+    if pattern in ("row", "previous"):
+        if pattern == "previous":
+            key, value = _row_before(key), _row_before(value)
+        seen = np.tri(grid.block, dtype=bool) if pattern == "row" else None
+        weights = softmax(_scores("brqhd,brkhd->brhqk", query, key), seen).astype(value.dtype)
+        return jnp.einsum("brhqk,brkhd->brqhd", weights, value).reshape(shape)
+    if pattern != "memory":
+        value = keep(pattern, value, grid)
+    weights = weigh(pattern, query, key, grid).astype(value.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
-def cache_length(pattern: str, context: int, block: int) -> int:
-    """How many positions a pattern must remember to go on."""
-    check(pattern, context, block)
-    return {"row": block, "previous": min(2 * block, context)}.get(pattern, context)
-
-
-def empty(pattern: str, batch: int, context: int, block: int, width: int, dtype: str) -> KV:
-    """A cache of zeros; `width` is heads * head_width."""
-    zeros = jnp.zeros((batch, cache_length(pattern, context, block), width), dtype)
-    return KV(key=zeros, value=zeros)
-
-
-def fill(pattern: str, key: Array, value: Array, known: Array | int, block: int) -> KV:
-    """The cache as if positions 0 to `known` - 1 had been remembered one by one.
-
-    What lies in the cache for later positions is arbitrary: it is never read before it is written.
+def weigh(pattern: str, query: Array, key: Array, grid: Grid) -> Array:
+    """The attention weights of a pattern that picks its keys by `places`, or of "memory".
 
     Args:
-      pattern: one of `PATTERNS`.
-      key: [batch, context, heads * head_width].
-      value: the same.
-      known: how many positions count, from 0 to context; may be traced.
-      block: columns of a row.
-    """
-    return KV(
-        key=_fill(pattern, key, known, block),
-        value=_fill(pattern, value, known, block),
-    )
-
-
-def remember(
-    pattern: str, cache: KV, key: Array, value: Array, position: Array | int, block: int
-) -> KV:
-    """Writes one position into a cache.
-
-    Args:
-      pattern: one of `PATTERNS`.
-      cache: what the layer remembers.
-      key: [batch, heads * head_width] of this position.
-      value: the same.
-      position: where it stands in the context; may be traced.
-      block: columns of a row.
-    """
-    if pattern == "column":
-        rows = cache.key.shape[1] // block
-        index = (position % block) * rows + position // block  # a column lies in one piece
-    elif pattern == "dense":
-        index = position
-    else:
-        index = position % cache.key.shape[1]
-    return KV(
-        key=jax.lax.dynamic_update_slice_in_dim(cache.key, key[:, None], index, axis=1),
-        value=jax.lax.dynamic_update_slice_in_dim(cache.value, value[:, None], index, axis=1),
-    )
-
-
-def attend_next(
-    pattern: str, query: Array, cache: KV, position: Array | int, block: int
-) -> Array:
-    """Attention of one position, which the cache already remembers.
-
-    Args:
-      pattern: one of `PATTERNS`.
-      query: [batch, heads, head_width].
-      cache: what the layer remembers, this position included.
-      position: where the query stands in the context; may be traced.
-      block: columns of a row.
+      pattern: "dense", "prefix", "summary", "summary_spread" or "memory".
+      query: [batch, context, heads, head_width].
+      key: as in `attend`.
+      grid: how the context is read.
 
     Returns:
-      The mixed values [batch, heads, head_width].
+      f32[batch, heads, context, length], over all of the memory or over `places`.
     """
-    key, value = cache.key, cache.value
-    row, column = position // block, position % block
-    if pattern == "column":
-        rows = key.shape[1] // block
-        key = jax.lax.dynamic_slice_in_dim(key, column * rows, rows, axis=1)
-        value = jax.lax.dynamic_slice_in_dim(value, column * rows, rows, axis=1)
-        seen = jnp.arange(rows) <= row
-    elif pattern == "previous":
-        half = (row - 1) % 2 * block
-        key = jax.lax.dynamic_slice_in_dim(key, half, block, axis=1)
-        value = jax.lax.dynamic_slice_in_dim(value, half, block, axis=1)
-        seen = jnp.ones(block, bool)
-    elif pattern == "row":
-        seen = jnp.arange(block) <= column
-    else:
-        seen = jnp.arange(key.shape[1]) <= position
-    mixed = _attend_merged(query, key, value, seen)
-    if pattern == "previous":
-        mixed = jnp.where(row > 0, mixed, jnp.zeros_like(mixed))
-    return mixed
+    seen = None
+    if pattern != "memory":
+        seen = places(pattern, grid)[None, :] <= np.arange(grid.context)[:, None]
+        key = keep(pattern, key, grid)
+    return softmax(_scores("bqhd,bkhd->bhqk", query, key), seen)
 
 
-def _attend_merged(query: Array, key: Array, value: Array, seen: Array) -> Array:
-    """One query [batch, heads, head_width] over keys and values [batch, length, merged heads].
+def softmax(scores: Array, seen: Array | np.ndarray | None) -> Array:
+    """Softmax over the last axis under a mask that leaves something to every query."""
+    if seen is not None:
+        scores = jnp.where(seen, scores, -jnp.inf)
+    return jax.nn.softmax(scores, axis=-1)
 
-    Each head's query stands in its own columns of an otherwise zero row, so that one product
-    serves all heads and the keys are read in the layout in which they lie.
-    """
-    batch, heads, head_width = query.shape
-    own = np.eye(heads, dtype=bool)[:, :, None]
-    wide = jnp.where(own, query[:, :, None, :], jnp.zeros((), query.dtype))
-    wide = wide.reshape(batch, heads, heads * head_width)
-    scores = jnp.einsum("bhe,ble->bhl", wide, key, preferred_element_type=jnp.float32)
-    weights = _softmax(scores / math.sqrt(head_width), seen).astype(value.dtype)
-    mixed = jnp.einsum("bhl,ble->bhe", weights, value).reshape(batch, heads, heads, head_width)
-    if heads == 1:
-        return mixed[:, 0]
-    return jnp.where(own, mixed, jnp.zeros((), mixed.dtype)).sum(axis=2)
+
+def _spread(pattern: str, grid: Grid) -> int:
+    return grid.spread if pattern == "summary_spread" else 1
 
 
 def _scores(equation: str, query: Array, key: Array) -> Array:
@@ -218,31 +220,6 @@ def _scores(equation: str, query: Array, key: Array) -> Array:
     return scores / math.sqrt(query.shape[-1])
 
 
-def _softmax(scores: Array, seen: Array | np.ndarray) -> Array:
-    """Float32 softmax over the last axis under a mask that leaves something to every query."""
-    return jax.nn.softmax(jnp.where(seen, scores, -jnp.inf), axis=-1)
-
-
-def _row_before(grid: Array) -> Array:
+def _row_before(by_row: Array) -> Array:
     """Each row's predecessor, zeros before the first: [batch, rows, block, heads, head_width]."""
-    return jnp.pad(grid[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))
-
-
-def _fill(pattern: str, array: Array, known: Array | int, block: int) -> Array:
-    batch, context, width = array.shape
-    row = known // block  # the row that the next position belongs to
-    if pattern == "row":
-        return jax.lax.dynamic_slice_in_dim(array, row * block, block, axis=1)
-    if pattern == "previous":
-        if context == block:
-            return array
-        even, odd = row - row % 2, row - 1 + row % 2
-        halves = [
-            jax.lax.dynamic_slice_in_dim(array, jnp.maximum(start, 0) * block, block, axis=1)
-            for start in (even, odd)
-        ]
-        return jnp.concatenate(halves, axis=1)
-    if pattern == "column":
-        grid = array.reshape(batch, context // block, block, width)
-        return grid.swapaxes(1, 2).reshape(batch, context, width)
-    return array
+    return jnp.pad(by_row[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))

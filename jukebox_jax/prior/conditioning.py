@@ -1,15 +1,16 @@
-"""Every signal a prior can be conditioned on: its shape, its encoding and its embedding.
+"""Everything a prior can be conditioned on, brought together.
 
-A signal enters by one of three doors: `start` (in place of the code before the first), `track`
-(added at every position) or `memory` (attended to). Each kind of signal is one frozen record with
-both halves: `encode` on the host, which training and sampling both call, so that arithmetic on
-windows stands here alone, and `embed` on the device. Nothing here knows of codes to come.
+A signal enters by one of four doors: `start` (in place of the code before the first), `track`
+(added at every position), `memory` (attended to) or `prefix` (in front of the codes, in one
+sequence with them). The records of its kinds stand in `signals` and `lyric_signals`; here a config
+line becomes a record, a song's labels become arrays, and arrays are embedded and summed door by
+door. Nothing here knows of codes to come.
 """
 
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,13 +19,24 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
+from jukebox_jax.prior import alphabet
+from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
+from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
-__all__ = ["KINDS", "Codes", "Conditioner", "Conditioning", "Label", "LabelError", "Signal"]
-__all__ += ["Timing", "UNUSED", "UNKNOWN", "Vocabulary", "drop", "encode", "example", "make"]
+__all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Codes", "Conditioner", "Conditioning"]
+__all__ += ["Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal", "Timing", "Vocabulary"]
+__all__ += ["drop", "encode", "example", "lyrics_of", "make", "vocabulary_from_json"]
 
-UNUSED = -1
-"""Fills the slots of a bag of words that hold none."""
+KINDS: dict[str, type] = {
+    "label": Label,
+    "timing": Timing,
+    "codes": Codes,
+    "lyrics": Lyrics,
+    "lyrics_prefix": LyricsPrefix,
+}
+"""The kinds of signals by the name that a config calls them."""
 
 
 @jax.tree_util.register_dataclass
@@ -37,243 +49,14 @@ class Conditioning:
         but a learned vector stands there.
       track: [batch, context, width], added at every position; None where no signal is.
       memory: [batch, tokens, width], attended to; None where no signal is.
+      prefix: i32[batch, tokens], lyric tokens in front of the codes, which the prior embeds; None
+        where no signal is.
     """
 
     start: Array
     track: Array | None = None
     memory: Array | None = None
-
-
-class Signal(Protocol):
-    """What every kind of signal offers."""
-
-    @property
-    def door(self) -> str:
-        """Where it enters: "start", "track" or "memory"."""
-
-    def encode(
-        self,
-        name: str,
-        song: Song,
-        span: Span,
-        length: int,
-        vocabulary: Vocabulary | None,
-        allow_unknown: bool,
-    ) -> np.ndarray | None:
-        """The signal over a span of a song, on the host; None where codes carry it."""
-
-    def embed(self, values: Array, context: int, width: int, init_scale: float, dtype: str) -> Any:
-        """The embedded signal; called inside a compact module, which holds the parameters."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Label:
-    """A label of a whole song, or a bag of them: artist, genre, mood, instrument, ...
-
-    Encoded as i32[most]: ids, with -1 for unused slots. Embedded as the sum of what is in use.
-
-    Attributes:
-      size: rows of the embedding; ids lie below it, and 0 is reserved for the unknown.
-      most: slots of the bag.
-    """
-
-    size: int
-    most: int = 1
-    door: ClassVar[str] = "start"
-
-    def encode(
-        self,
-        name: str,
-        song: Song,
-        span: Span,
-        length: int,
-        vocabulary: Vocabulary | None,
-        allow_unknown: bool,
-    ) -> np.ndarray:
-        """The label's ids, i32[most].
-
-        Raises:
-          LabelError: the label is missing or unknown, unless that is allowed; or it has more
-            words than slots, or an id that the embedding has no row for.
-        """
-        value = song.labels.get(name)
-        if vocabulary is None:
-            raise LabelError(f"signal {name!r} has no vocabulary: give one under its name")
-        if value is None or (isinstance(value, (list, tuple)) and not value):
-            if not allow_unknown:
-                raise LabelError(
-                    f"{_of(song)} has no label {name!r}: give it one, or allow unknown labels"
-                )
-            value = ""
-        words = vocabulary.words(value, self.most)
-        if len(words) > self.most:
-            raise LabelError(
-                f"{name} {value!r} of {_of(song)} has {len(words)} words, but the signal has "
-                f"{self.most} slots: shorten it, or train with most={len(words)}"
-            )
-        try:
-            ids = [vocabulary.id(word, allow_unknown) for word in words]
-        except LabelError as error:
-            raise LabelError(f"{name} of {_of(song)}: {error}") from None
-        if max(ids) >= self.size:
-            raise LabelError(
-                f"{name} {value!r} has id {max(ids)}, but the signal has size={self.size}: this "
-                "vocabulary belongs to another model"
-            )
-        return np.array(ids + [UNUSED] * (self.most - len(ids)), np.int32)
-
-    def embed(
-        self, values: Array, context: int, width: int, init_scale: float, dtype: str
-    ) -> Array:
-        """[batch, most] to [batch, 1, width]."""
-        table = _table(self.size, width, init_scale, dtype)
-        used = (values >= 0)[..., None]
-        rows = jnp.where(used, table(jnp.maximum(values, 0)), 0)
-        return jnp.sum(rows, axis=1, keepdims=True)
-
-    def nothing(self) -> np.ndarray:
-        """The values of a song about which nothing is known."""
-        return np.array([UNKNOWN] + [UNUSED] * (self.most - 1), np.int32)
-
-
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """How long the song is, and where in it each code stands.
-
-    Encoded as i32[3]: total, start and length in samples. Embedded as the sum of three tables,
-    of the song's length, of the time since its start, and of that as a part of the whole, each
-    cut into equal bins. Bins are found in float32.
-
-    Attributes:
-      bins: bins of each table.
-      minimum_seconds: the shortest song; shorter ones fall into the first bin.
-      maximum_seconds: the longest song; longer ones fall into the last bin.
-      rate: audio samples a second.
-    """
-
-    bins: int
-    minimum_seconds: float
-    maximum_seconds: float
-    rate: int = 44100
-    door: ClassVar[str] = "track"
-
-    def encode(
-        self,
-        name: str,
-        song: Song,
-        span: Span,
-        length: int,
-        vocabulary: Vocabulary | None,
-        allow_unknown: bool,
-    ) -> np.ndarray:
-        """Total, start and length of the span, i32[3] in samples."""
-        return np.array([span.total, span.start, span.length], np.int32)
-
-    def embed(
-        self, values: Array, context: int, width: int, init_scale: float, dtype: str
-    ) -> Array:
-        """[batch, 3] to [batch, context, width]."""
-        total, start, length = (values[:, i : i + 1].astype(jnp.float32) for i in range(3))
-        least, most = self.minimum_seconds * self.rate, self.maximum_seconds * self.rate
-        part = jnp.arange(context, dtype=jnp.float32) / context
-        end = start + length
-        absolute = start + (end - start) * part
-        first, last = start / total, jnp.minimum(end / total, 1.0)
-        relative = first + (last - first) * part
-        tables = [
-            ("total", (total - least) / (most - least)),
-            ("absolute", absolute / most),
-            ("relative", relative),
-        ]
-        return sum(
-            _table(self.bins, width, init_scale, dtype, name=name)(self._bin(normalised))
-            for name, normalised in tables
-        )
-
-    def _bin(self, normalised: Array) -> Array:
-        bins = jnp.floor(self.bins * normalised).astype(jnp.int32)
-        return jnp.clip(bins, 0, self.bins - 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Codes:
-    """The codes of the level above, brought to this level's pace.
-
-    They reach a prior beside its labels, as codes_above i32[batch, context / factor], and are
-    embedded by one decoder block of a VQ-VAE and a LayerNorm.
-
-    Attributes:
-      bins: size of the codebook above.
-      width: width of the block's convolutions.
-      depth: residual units of each of its stages.
-      downs: its stages, each of which multiplies the length by `stride`.
-      stride: see there.
-      dilation_growth: dilations grow by this factor from unit to unit.
-      dilation_cycle: and start again after so many units; None for never.
-      scale_residual: scale what a unit adds by 1 / sqrt(depth).
-      conv_multiplier: hidden width of a unit, as a multiple of `width`.
-    """
-
-    bins: int
-    width: int
-    depth: int
-    downs: int
-    stride: int = 2
-    dilation_growth: int = 3
-    dilation_cycle: int | None = 8
-    scale_residual: bool = False
-    conv_multiplier: float = 1.0
-    door: ClassVar[str] = "track"
-
-    @property
-    def factor(self) -> int:
-        """Codes of this level for each code above."""
-        return int(self.stride**self.downs)
-
-    def encode(
-        self,
-        name: str,
-        song: Song,
-        span: Span,
-        length: int,
-        vocabulary: Vocabulary | None,
-        allow_unknown: bool,
-    ) -> None:
-        """Nothing: codes come from the level above."""
-
-    def embed(
-        self, values: Array, context: int, width: int, init_scale: float, dtype: str
-    ) -> Array:
-        """[batch, context / factor] to [batch, context, width]."""
-        from jukebox_jax.vqvae import coder
-
-        if values.shape[1] * self.factor != context:
-            raise ValueError(
-                f"codes_above has {values.shape[1]} codes, but a context of {context} needs "
-                f"{context // self.factor} (one for {self.factor})"
-            )
-        x = nn.Embed(self.bins, width, dtype=dtype, embedding_init=_normal(1.0), name="codes")(
-            values
-        )
-        x = coder.UpBlock(
-            width=self.width,
-            out_width=width,
-            depth=self.depth,
-            stages=self.downs,
-            stride=self.stride,
-            dilation_growth=self.dilation_growth,
-            dilation_cycle=self.dilation_cycle,
-            scale_residual=self.scale_residual,
-            conv_multiplier=self.conv_multiplier,
-            reverse=False,
-            dtype=dtype,
-            name="up",
-        )(x)
-        return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name="norm")(x)
-
-
-KINDS: dict[str, type] = {"label": Label, "timing": Timing, "codes": Codes}
-"""The kinds of signals by the name that a config calls them."""
+    prefix: Array | None = None
 
 
 def make(name: str, spec: Mapping[str, Any]) -> Any:
@@ -286,7 +69,7 @@ def make(name: str, spec: Mapping[str, Any]) -> Any:
     Raises:
       ValueError: an unknown kind, an unknown field, or a field that is missing.
     """
-    fields = dict(spec)
+    fields = {key: _frozen(value) for key, value in spec.items()}
     kind = fields.pop("kind", None)
     if kind not in KINDS:
         known = ", ".join(KINDS)
@@ -305,7 +88,7 @@ def make(name: str, spec: Mapping[str, Any]) -> Any:
 
 def encode(
     signals: tuple[tuple[str, Any], ...],
-    vocabularies: Mapping[str, Vocabulary],
+    vocabularies: Mapping[str, Vocabulary | Alphabet],
     song: Song,
     span: Span,
     length: int,
@@ -316,7 +99,7 @@ def encode(
 
     Args:
       signals: the fields of `Prior.signals`.
-      vocabularies: for each label signal, its names.
+      vocabularies: for each label signal its names, for a lyrics signal its alphabet.
       song: whose labels they are.
       span: where the window lies in it, in samples.
       length: codes in the span.
@@ -330,6 +113,25 @@ def encode(
         for name, signal in signals
     }
     return {name: values for name, values in encoded.items() if values is not None}
+
+
+def lyrics_of(signals: tuple[tuple[str, Any], ...]) -> tuple[str, Lyrics | LyricsPrefix] | None:
+    """The name and the record of the lyrics signal, None if there is none.
+
+    Raises:
+      ValueError: there are two; a prior reads one text.
+    """
+    found = [(name, one) for name, one in signals if isinstance(one, (Lyrics, LyricsPrefix))]
+    if len(found) > 1:
+        raise ValueError(f"signals {', '.join(name for name, _ in found)}: a prior reads one text")
+    return found[0] if found else None
+
+
+def vocabulary_from_json(value: Mapping[str, Any]) -> Vocabulary | Alphabet:
+    """The inverse of `to_json` of both kinds of vocabularies."""
+    if value.get("kind") == alphabet.KIND:
+        return Alphabet.from_json(value)
+    return Vocabulary.from_json(value)
 
 
 def drop(
@@ -356,6 +158,8 @@ def example(
             above = jnp.zeros((batch, context // signal.factor), jnp.int32)
         elif isinstance(signal, Label):
             labels[name] = jnp.zeros((batch, signal.most), jnp.int32)
+        elif isinstance(signal, (Lyrics, LyricsPrefix)):
+            labels[name] = jnp.zeros((batch, signal.tokens), jnp.int32)
         else:
             labels[name] = jnp.ones((batch, 3), jnp.int32)
     return labels, above
@@ -401,7 +205,7 @@ class Conditioner(nn.Module):
         Raises:
           ValueError: the values of a signal are missing.
         """
-        doors: dict[str, Array | None] = {"start": None, "track": None, "memory": None}
+        doors: dict[str, Array | None] = dict.fromkeys(("start", "track", "memory", "prefix"))
         for name, signal in self.signals:
             values = codes_above if isinstance(signal, Codes) else labels.get(name)
             if values is None:
@@ -415,27 +219,8 @@ class Conditioner(nn.Module):
         return doors
 
 
-def _of(song: Song) -> str:
-    return song.path or "the song"
-
-
-def _normal(std: float) -> Any:
-    return nn.initializers.normal(std)
-
-
-def _table(
-    size: int, width: int, init_scale: float, dtype: str, name: str | None = None
-) -> nn.Module:
-    """An embedding; the only one of its signal lies directly under the signal's name."""
-    if name is not None:
-        return nn.Embed(
-            size, width, dtype=dtype, embedding_init=_normal(0.01 * init_scale), name=name
-        )
-    return _Rows(size, width, 0.01 * init_scale, dtype)
-
-
-class _Rows(nn.Module):
-    size: int
-    width: int
-    std: float
-    dtype: str
+def _frozen(value: Any) -> Any:
+    """A list, however deep, as a tuple, so that the record stays hashable."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value

@@ -1,4 +1,4 @@
-"""Layers of sparse attention, stacked by a layout, and their caches.
+"""Layers stacked by a layout, and what all of them remember while they decode.
 
 A layout is a tuple of groups (patterns, repeats): a period of layers and how often it comes. For
 training each group is one scan over its stacked parameters, recomputed in the backward pass;
@@ -16,7 +16,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import attention
-from jukebox_jax.prior.attention import KV
+from jukebox_jax.prior import cache as caches
+from jukebox_jax.prior.attention import Grid
+from jukebox_jax.prior.cache import KV
+from jukebox_jax.prior.layer import Layer
 
 Layout = tuple[tuple[tuple[str, ...], int], ...]
 Cache = tuple[KV, ...]
@@ -30,132 +33,9 @@ _POLICIES: dict[str, Any] = {
 
 def patterns(layout: Layout) -> tuple[str, ...]:
     """The pattern of every layer, first layer first."""
-    return tuple(pattern for period, repeats in layout for _ in range(repeats) for pattern in period)
-
-
-class Attention(nn.Module):
-    """Sparse self-attention of a pattern with its projections.
-
-    Attributes:
-      pattern: what a position attends to.
-      block: columns of a row.
-      heads: attention heads.
-      state: width of queries, keys and values, all heads together.
-      width: model width.
-      std: standard deviation of the kernels at the start.
-      dtype: compute type.
-    """
-
-    pattern: str
-    block: int
-    heads: int
-    state: int
-    width: int
-    std: float
-    dtype: str = "float32"
-
-    def setup(self) -> None:
-        """Names the projections."""
-        self.query = _dense(self.state, self.std, self.dtype)
-        self.key = _dense(self.state, self.std, self.dtype)
-        self.value = _dense(self.state, self.std, self.dtype)
-        self.query_key_value = _dense(3 * self.state, self.std, self.dtype)  # for decoding
-        self.out = _dense(self.width, self.std, self.dtype)
-
-    def __call__(self, x: Array) -> Array:
-        """All positions at once: [batch, context, width] to the same."""
-        mixed = self._attend(self.query(x), self.key(x), self.value(x))
-        return self.out(mixed)
-
-    def fill(self, x: Array, known: Array | int) -> tuple[Array, KV]:
-        """All positions at once, and the cache of the first `known`."""
-        query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
-        cache = attention.fill(self.pattern, key, value, known, self.block)
-        return self.out(self._attend(query, key, value)), cache
-
-    def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
-        """One position: [batch, width] to the same, and the cache with it."""
-        query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
-        cache = attention.remember(self.pattern, cache, key, value, position, self.block)
-        query = query.reshape(query.shape[0], self.heads, -1)
-        mixed = attention.attend_next(self.pattern, query, cache, position, self.block)
-        return self.out(mixed.reshape(x.shape[0], self.state)), cache
-
-    def _attend(self, query: Array, key: Array, value: Array) -> Array:
-        shape = (*query.shape[:-1], self.heads, self.state // self.heads)
-        mixed = attention.attend(
-            self.pattern,
-            query.reshape(shape),
-            key.reshape(shape),
-            value.reshape(shape),
-            self.block,
-        )
-        return mixed.reshape(query.shape)
-
-
-class MLP(nn.Module):
-    """Two linear maps with x * sigmoid(1.702 x) between them."""
-
-    hidden: int
-    width: int
-    std: float
-    dtype: str = "float32"
-
-    def setup(self) -> None:
-        """Names the two maps."""
-        self.up = _dense(self.hidden, self.std, self.dtype)
-        self.down = _dense(self.width, self.std, self.dtype)
-
-    def __call__(self, x: Array) -> Array:
-        """[..., width] to the same."""
-        x = self.up(x)
-        return self.down(x * jax.nn.sigmoid(1.702 * x))
-
-
-class Layer(nn.Module):
-    """Attention and MLP, each after a LayerNorm, added to what came in.
-
-    Attributes:
-      residual: factor of what is added (1, or 1 / depth).
-      Others as in `Attention` and `MLP`.
-    """
-
-    pattern: str
-    block: int
-    heads: int
-    state: int
-    hidden: int
-    width: int
-    std: float
-    residual: float = 1.0
-    dtype: str = "float32"
-
-    def setup(self) -> None:
-        """Names the parts."""
-        self.norm_1 = norm(self.dtype)
-        self.attention = Attention(
-            self.pattern, self.block, self.heads, self.state, self.width, self.std, self.dtype
-        )
-        self.norm_2 = norm(self.dtype)
-        self.mlp = MLP(self.hidden, self.width, self.std, self.dtype)
-
-    def __call__(self, x: Array) -> Array:
-        """All positions at once: [batch, context, width] to the same."""
-        return self._add(x, self.attention(self.norm_1(x)))
-
-    def fill(self, x: Array, known: Array | int) -> tuple[Array, KV]:
-        """All positions at once, and the cache of the first `known`."""
-        mixed, cache = self.attention.fill(self.norm_1(x), known)
-        return self._add(x, mixed), cache
-
-    def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
-        """One position: [batch, width] to the same, and the cache with it."""
-        mixed, cache = self.attention.step(self.norm_1(x), cache, position)
-        return self._add(x, mixed), cache
-
-    def _add(self, x: Array, mixed: Array) -> Array:
-        added = mixed + self.mlp(self.norm_2(x + mixed))
-        return x + (added if self.residual == 1.0 else self.residual * added)
+    return tuple(
+        pattern for period, repeats in layout for _ in range(repeats) for pattern in period
+    )
 
 
 class Period(nn.Module):
@@ -168,10 +48,10 @@ class Period(nn.Module):
         """Names the layers layer_0, layer_1, ..."""
         self.layer = [Layer(pattern=pattern, **dict(self.fields)) for pattern in self.patterns]
 
-    def __call__(self, x: Array) -> tuple[Array, None]:
+    def __call__(self, x: Array, memory: Array | None) -> tuple[Array, None]:
         """[batch, context, width] to the same, and nothing collected."""
         for layer in self.layer:
-            x = layer(x)
+            x = layer(x, memory)
         return x, None
 
 
@@ -184,6 +64,8 @@ class Transformer(nn.Module):
       block: columns of a row.
       heads: attention heads.
       width: model width.
+      spread: positions that stand for a row under "summary_spread".
+      lyrics: positions at the start of the context that hold lyrics, for "prefix".
       attention_width: width of queries, keys and values, as a part of `width`.
       mlp_width: hidden width of the MLP, as a multiple of `width`.
       init_scale: the kernels start with a standard deviation of 0.02 times this.
@@ -197,6 +79,8 @@ class Transformer(nn.Module):
     block: int
     heads: int
     width: int
+    spread: int = 1
+    lyrics: int = 0
     attention_width: float = 0.25
     mlp_width: float = 1.0
     init_scale: float = 1.0
@@ -204,21 +88,30 @@ class Transformer(nn.Module):
     remat: str = "full"
     dtype: str = "float32"
 
+    @property
+    def grid(self) -> Grid:
+        """How the context is read."""
+        return Grid(self.context, self.block, self.spread, self.lyrics)
+
+    @property
+    def state(self) -> int:
+        """Width of queries, keys and values, all heads together."""
+        return int(self.attention_width * self.width)
+
     def setup(self) -> None:
         """Names the groups group_0, ... for training and the layers layer_0, ... for decoding."""
         kinds = patterns(self.layout)
-        state = int(self.attention_width * self.width)
-        if state % self.heads:
+        if self.state % self.heads:
             raise ValueError(
-                f"attention is {state} wide (attention_width * width), no multiple of "
+                f"attention is {self.state} wide (attention_width * width), no multiple of "
                 f"heads = {self.heads}: change one of the three"
             )
         for pattern in kinds:
-            attention.check(pattern, self.context, self.block)
+            attention.check(pattern)
         fields: dict[str, Any] = dict(
-            block=self.block,
+            grid=self.grid,
             heads=self.heads,
-            state=state,
+            state=self.state,
             hidden=int(self.mlp_width * self.width),
             width=self.width,
             std=0.02 * self.init_scale,
@@ -233,41 +126,62 @@ class Transformer(nn.Module):
             period = nn.remat(Period, prevent_cse=False, policy=_POLICIES[self.remat])
         self.group = [
             nn.scan(
-                period, variable_axes={"params": 0}, split_rngs={"params": True}, length=repeats
+                period,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                in_axes=nn.broadcast,
+                length=repeats,
             )(patterns=tuple(names), fields=tuple(fields.items()))
             for names, repeats in self.layout
         ]
         self.layer = [Layer(pattern=pattern, **fields) for pattern in kinds]
 
-    def __call__(self, x: Array) -> Array:
-        """All positions at once, over stacked parameters: [batch, context, width] to the same."""
+    def __call__(self, x: Array, memory: Array | None = None) -> Array:
+        """All positions at once, over stacked parameters.
+
+        Args:
+          x: [batch, context, width].
+          memory: [batch, tokens, any width], for "memory" layers.
+
+        Returns:
+          [batch, context, width].
+        """
         for group in self.group:
-            x, _ = group(x)
+            x, _ = group(x, memory)
         return x
 
-    def fill(self, x: Array, known: Array | int) -> Cache:
+    def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> Cache:
         """The cache of the first `known` positions of x, over per-layer parameters."""
-        caches = []
+        kept = []
         for layer in self.layer:
-            x, cache = layer.fill(x, known)
-            caches.append(cache)
-        return tuple(caches)
+            x, cache = layer.fill(x, known, memory)
+            kept.append(cache)
+        return tuple(kept)
 
     def step(self, x: Array, cache: Cache, position: Array | int) -> tuple[Array, Cache]:
         """One position over per-layer parameters: [batch, width] to the same, and the cache."""
-        caches = []
+        kept = []
         for layer, kv in zip(self.layer, cache, strict=True):
             x, kv = layer.step(x, kv, position)
-            caches.append(kv)
-        return x, tuple(caches)
+            kept.append(kv)
+        return x, tuple(kept)
 
-    def empty(self, batch: int) -> Cache:
-        """The cache before the first code."""
-        state = int(self.attention_width * self.width)
+    def empty(self, batch: int, tokens: int = 0) -> Cache:
+        """The cache before the first position, with a memory of so many tokens, all zeros."""
         return tuple(
-            attention.empty(pattern, batch, self.context, self.block, state, self.dtype)
+            caches.empty(pattern, batch, self.grid, self.state, self.dtype, tokens)
             for pattern in patterns(self.layout)
         )
+
+    def weights(self, x: Array, index: int, memory: Array | None = None) -> Array:
+        """What layer `index` attends to, over per-layer parameters; later layers do not run.
+
+        Returns:
+          f32[batch, heads, context, length], over the memory's tokens or `attention.places`.
+        """
+        for layer in self.layer[:index]:
+            x, _ = layer.fill(x, 0, memory)
+        return self.layer[index].weights(x, memory)
 
 
 def unstack(params: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
@@ -288,10 +202,10 @@ def unstack(params: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     layers: dict[str, Any] = {}
     for index, (names, repeats) in enumerate(layout):
         for repeat in range(repeats):
-            for place in range(len(names)):
+            for place, pattern in enumerate(names):
                 stacked = params[f"group_{index}"][f"layer_{place}"]
                 layer = jax.tree.map(lambda leaf, at=repeat: leaf[at], stacked)
-                layers[f"layer_{len(layers)}"] = _join(layer)
+                layers[f"layer_{len(layers)}"] = layer if pattern == "memory" else _join(layer)
     return layers
 
 
@@ -303,12 +217,3 @@ def _join(layer: dict[str, Any]) -> dict[str, Any]:
         for leaf in ("kernel", "bias")
     }
     return {**layer, "attention": {**parts, "query_key_value": joined}}
-
-
-def norm(dtype: str) -> nn.LayerNorm:
-    """A LayerNorm whose statistics are float32 whatever the compute type."""
-    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype)
-
-
-def _dense(features: int, std: float, dtype: str) -> nn.Dense:
-    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.normal(std))

@@ -1,0 +1,130 @@
+"""Stage 2, the top level: the coarsest codes, given artist, genre and timing.
+
+    python launch/train.py --config configs/prior.py:tiny --workdir runs/level_2
+
+5b     as published: 24 seconds of context, five billion parameters; the paper's run took
+       512 V100 four weeks.
+small  as published for one GPU: width 1024, 48 layers.
+tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
+       cores.
+
+The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
+"""
+
+import ml_collections
+
+
+def get_config(size: str = "5b") -> ml_collections.ConfigDict:
+    """The config of a size; a size is an update of the first."""
+    config = ml_collections.ConfigDict()
+    config.stage = dict(kind="prior", rate=44100, level=2, vqvae="runs/vqvae")
+    config.model = dict(
+        context=8192,
+        block=64,
+        bins=2048,
+        width=4800,
+        heads=8,
+        layout=((("row", "column", "previous"), 24),),
+        init_scale=0.1,
+        tied=False,
+        label_dropout=0.0,  # above 0, sampling can be guided by labels
+        remat="full",
+        dtype="bfloat16",
+    )
+    config.signals = dict(
+        artist=dict(kind="label", size=4111),
+        genre=dict(kind="label", size=120, most=5),
+        timing=dict(
+            kind="timing", bins=128, minimum_seconds=60.0, maximum_seconds=600.0, rate=44100
+        ),
+    )
+    config.data = dict(
+        source="",  # a folder, a .jsonl or .csv list, tfds:NAME, or band:songs=24
+        batch=512,  # windows of a step, over all devices
+        held_out=0.01,  # part of the songs, or a number of them
+        minimum_seconds=60.0,
+        maximum_seconds=600.0,
+        shift=True,  # move each window by up to half of itself
+        blend=True,  # mix stereo to mono by a random share
+        seed=0,  # of order, shifts and blends
+        check=False,  # decode every file to its end before training
+        loader="tf",  # or "numpy": the same batches without TensorFlow
+        allow_unknown=True,  # songs without a label, or with a new name, count as unknown
+        normalise="plain",  # how names of labels are compared
+    )
+    config.optimizer = dict(
+        learning_rate=1.5e-4,
+        warmup=1000,
+        decay=0,  # last steps, over which the rate falls to 0
+        beta1=0.9,
+        beta2=0.925,
+        epsilon=1e-8,
+        weight_decay=0.01,
+        clip=1.0,  # of the gradient's global norm
+        average_decay=0.936,  # of the parameters' average
+        moments="float32",
+    )
+    config.mesh = dict(data=-1, fsdp=8, tensor=1)
+    config.run = dict(
+        steps=300_000,
+        seed=0,  # of parameters, restarts and dropout
+        log_every=50,
+        evaluate_every=1000,
+        evaluate_batches=16,
+        examples_every=10_000,
+        examples=2,
+        checkpoint_every=1000,
+        keep=3,  # of the newest checkpoints, and the best one
+        give_up_after=20,  # steps in a row whose gradient is not finite
+    )
+    if size == "small":
+        config.model.update(
+            width=1024,
+            heads=1,
+            layout=((("row", "column", "previous"), 16),),
+            init_scale=0.7,
+            tied=True,
+        )
+        config.signals.artist.size = 1024
+        config.signals.timing.minimum_seconds = 24.0
+        config.data.update(batch=16, minimum_seconds=24.0)
+        config.optimizer.update(learning_rate=3e-4, warmup=100, beta2=0.999, average_decay=0.998)
+        config.mesh.fsdp = 1
+        config.run.update(steps=100_000)
+    elif size == "tiny":
+        config.stage.rate = 11025
+        config.model.update(
+            context=256,
+            block=16,
+            bins=128,
+            width=128,
+            heads=2,
+            layout=((("row", "column", "previous"), 2),),
+            init_scale=1.0,
+            tied=True,
+            label_dropout=0.1,
+            remat="none",
+            dtype="float32",
+        )
+        config.signals.artist.size = 64
+        config.signals.genre.size = 64
+        config.signals.timing.update(
+            bins=32, minimum_seconds=3.0, maximum_seconds=120.0, rate=11025
+        )
+        config.data.update(
+            source="band:songs=24,seconds=24",
+            batch=8,
+            held_out=4,
+            minimum_seconds=3.0,
+            blend=False,
+        )
+        config.optimizer.update(
+            learning_rate=2e-3, warmup=20, decay=100, beta2=0.99, average_decay=0.95
+        )
+        config.mesh.fsdp = 1
+        config.run.update(
+            steps=300, log_every=20, evaluate_every=150, examples_every=300, checkpoint_every=100
+        )
+    elif size != "5b":
+        raise ValueError(f"configs/prior.py has no size {size!r}; it has 5b, small and tiny")
+    return config

@@ -1,0 +1,181 @@
+"""One layer: sparse attention and an MLP, over a whole context or position by position.
+
+Each module has three forms of one computation: called, it sees all positions, for training;
+`fill` does the same and keeps what decoding needs; `step` goes on by one position. Queries, keys
+and values have a kernel each in training, and share one in decoding, where a step is few large
+products. Vectors come in and go out: nothing here knows of codes, labels or other layers.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jukebox_jax.prior import attention
+from jukebox_jax.prior import cache as caches
+from jukebox_jax.prior.attention import Grid
+from jukebox_jax.prior.cache import KV
+
+
+class Attention(nn.Module):
+    """Attention of a pattern, with its projections.
+
+    Attributes:
+      pattern: what a position attends to; "memory" takes keys and values from a memory.
+      grid: how the context is read.
+      heads: attention heads.
+      state: width of queries, keys and values, all heads together.
+      width: model width.
+      std: standard deviation of the kernels at the start. The output of "memory" starts at 0, so
+        that a trained model to which such layers are added begins as it was.
+      dtype: compute type.
+    """
+
+    pattern: str
+    grid: Grid
+    heads: int
+    state: int
+    width: int
+    std: float
+    dtype: str = "float32"
+
+    def setup(self) -> None:
+        """Names the projections."""
+        self.query = dense(self.state, self.std, self.dtype)
+        self.key = dense(self.state, self.std, self.dtype)
+        self.value = dense(self.state, self.std, self.dtype)
+        self.query_key_value = dense(3 * self.state, self.std, self.dtype)  # for decoding
+        out_std = 0.0 if self.pattern == "memory" else self.std
+        self.out = dense(self.width, out_std, self.dtype)
+
+    def __call__(self, x: Array, memory: Array | None = None) -> Array:
+        """All positions at once.
+
+        Args:
+          x: [batch, context, width].
+          memory: [batch, tokens, any width], for the pattern "memory".
+
+        Returns:
+          [batch, context, width].
+        """
+        source = x if self.pattern != "memory" else memory
+        return self.out(self._attend(self.query(x), self.key(source), self.value(source)))
+
+    def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
+        """All positions at once, and the cache of the first `known`."""
+        query, key, value = self._project(x, memory)
+        cache = caches.fill(self.pattern, key, value, known, self.grid)
+        return self.out(self._attend(query, key, value)), cache
+
+    def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
+        """One position: [batch, width] to the same, and the cache with it."""
+        if self.pattern == "memory":
+            query = self.query(x)
+        else:
+            query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
+            cache = caches.remember(self.pattern, cache, key, value, position, self.grid)
+        query = query.reshape(query.shape[0], self.heads, -1)
+        mixed = caches.attend_next(self.pattern, query, cache, position, self.grid)
+        return self.out(mixed.reshape(x.shape[0], self.state)), cache
+
+    def weights(self, x: Array, memory: Array | None = None) -> Array:
+        """How much each position attends to each key, f32[batch, heads, context, length]."""
+        query, key, _ = self._project(x, memory)
+        return attention.weigh(self.pattern, self._by_head(query), self._by_head(key), self.grid)
+
+    def _project(self, x: Array, memory: Array | None) -> tuple[Array, Array, Array]:
+        if self.pattern == "memory":
+            return self.query(x), self.key(memory), self.value(memory)
+        query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
+        return query, key, value
+
+    def _attend(self, query: Array, key: Array, value: Array) -> Array:
+        query, key, value = (self._by_head(each) for each in (query, key, value))
+        mixed = attention.attend(self.pattern, query, key, value, self.grid)
+        return mixed.reshape(*mixed.shape[:-2], self.state)
+
+    def _by_head(self, merged: Array) -> Array:
+        return merged.reshape(*merged.shape[:-1], self.heads, self.state // self.heads)
+
+
+class MLP(nn.Module):
+    """Two linear maps with x * sigmoid(1.702 x) between them."""
+
+    hidden: int
+    width: int
+    std: float
+    dtype: str = "float32"
+
+    def setup(self) -> None:
+        """Names the two maps."""
+        self.up = dense(self.hidden, self.std, self.dtype)
+        self.down = dense(self.width, self.std, self.dtype)
+
+    def __call__(self, x: Array) -> Array:
+        """[..., width] to the same."""
+        x = self.up(x)
+        return self.down(x * jax.nn.sigmoid(1.702 * x))
+
+
+class Layer(nn.Module):
+    """Attention and MLP, each after a LayerNorm, added to what came in.
+
+    Attributes:
+      hidden: hidden width of the MLP.
+      residual: factor of what is added (1, or 1 / depth).
+      Others as in `Attention`.
+    """
+
+    pattern: str
+    grid: Grid
+    heads: int
+    state: int
+    hidden: int
+    width: int
+    std: float
+    residual: float = 1.0
+    dtype: str = "float32"
+
+    def setup(self) -> None:
+        """Names the parts."""
+        self.norm_1 = norm(self.dtype)
+        self.attention = Attention(
+            self.pattern, self.grid, self.heads, self.state, self.width, self.std, self.dtype
+        )
+        self.norm_2 = norm(self.dtype)
+        self.mlp = MLP(self.hidden, self.width, self.std, self.dtype)
+
+    def __call__(self, x: Array, memory: Array | None = None) -> Array:
+        """All positions at once: [batch, context, width] to the same."""
+        return self._add(x, self.attention(self.norm_1(x), memory))
+
+    def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
+        """All positions at once, and the cache of the first `known`."""
+        mixed, cache = self.attention.fill(self.norm_1(x), known, memory)
+        return self._add(x, mixed), cache
+
+    def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
+        """One position: [batch, width] to the same, and the cache with it."""
+        mixed, cache = self.attention.step(self.norm_1(x), cache, position)
+        return self._add(x, mixed), cache
+
+    def weights(self, x: Array, memory: Array | None = None) -> Array:
+        """How much each position attends to each key, f32[batch, heads, context, length]."""
+        return self.attention.weights(self.norm_1(x), memory)
+
+    def _add(self, x: Array, mixed: Array) -> Array:
+        added = mixed + self.mlp(self.norm_2(x + mixed))
+        return x + (added if self.residual == 1.0 else self.residual * added)
+
+
+def norm(dtype: str, name: str | None = None) -> nn.LayerNorm:
+    """A LayerNorm whose statistics are float32 whatever the compute type."""
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def dense(features: int, std: float, dtype: str, name: str | None = None) -> nn.Dense:
+    """A linear map whose kernel starts normal and whose bias starts at 0."""
+    start: Any = nn.initializers.normal(std) if std else nn.initializers.zeros
+    return nn.Dense(features, dtype=dtype, kernel_init=start, name=name)

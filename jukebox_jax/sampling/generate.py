@@ -1,0 +1,267 @@
+"""Logits to a code, and one window filled with codes by one loop on the device.
+
+A window is `context` codes of which the first are known. `begin` reads those in one pass, `advance`
+draws code after code up to a position and can be called again from there, `generate` is both. All
+are pure. The noise of a code is a function of its song's key and of its absolute position alone,
+so nothing that is drawn depends on batches, windows, chunks or interruptions. Nothing here knows
+where windows lie or what a song is.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jukebox_jax.prior import prior
+from jukebox_jax.prior.conditioning import Conditioning
+from jukebox_jax.prior.prior import Params, Prior
+from jukebox_jax.prior.transformer import Cache
+
+_BURST = 16
+"""Codes between two looks at whether the window is full: on a GPU each look stalls the device."""
+
+_COLUMNS = 64  # a long cumulative sum is taken in rows of this many
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """A window that is being filled.
+
+    Attributes:
+      window: i32[batch, context], the codes so far and whatever stood behind them. Negative ones
+        are lyric tokens that a model with a joint vocabulary drew.
+      cache: what the layers remember of the positions before `position`.
+      position: i32[], where the next code belongs.
+    """
+
+    window: Array
+    cache: Cache
+    position: Array
+
+
+def generate(
+    model: Prior,
+    params: Params,
+    window: Array,
+    known: Array | int,
+    until: Array | int,
+    conditioning: Conditioning,
+    keys: Array,
+    *,
+    start: Array | int = 0,
+    temperature: Array | float = 1.0,
+    top_k: Array | int | None = None,
+    top_p: Array | float | None = None,
+) -> Array:
+    """Fills a window from `known` to `until`.
+
+    One compilation serves all windows of a model and a batch size: what is known, what is wanted,
+    where the window lies and the three settings are data. A setting that is off (0 or None)
+    leaves its computation out.
+
+    Args:
+      model: the prior.
+      params: its parameters; `prior.unstack` them once to save a copy in each call.
+      window: i32[batch, context]; from `known` on it does not matter.
+      known: how many codes are given, from 0 to context.
+      until: the position to stop before; codes from there on come back as they were.
+      conditioning: what `prior.condition` gave.
+      keys: [batch] typed random keys, one a song, of its seed and the level.
+      start: absolute position of the window's first code, for the noise.
+      temperature: divides the logits; above 0. One number, or one a song, as the next two.
+      top_k: draw among the codes whose logit is not below the k-th largest. 1 draws the most
+        probable code, of equals the one of lower index.
+      top_p: draw among the fewest codes whose probability together exceeds this.
+
+    Returns:
+      i32[batch, context]. Where the vocabulary of the logits is larger than `model.bins`, the
+      surplus comes first, and a code drawn from it is negative.
+
+    Raises:
+      ValueError: a setting given as a plain number lies out of range.
+    """
+    _check(temperature, top_k, top_p)
+    state = begin(model, params, window, known, conditioning)
+    settings = dict(temperature=temperature, top_k=_or_off(top_k), top_p=_or_off(top_p))
+    return advance(model, params, state, until, conditioning, keys, start=start, **settings).window
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def begin(
+    model: Prior,
+    params: Params,
+    window: Array,
+    known: Array | int,
+    conditioning: Conditioning,
+) -> Decoding:
+    """Reads the known codes of a window in one pass; arguments as in `generate`."""
+    cache = prior.prefill(model, params, window, known, conditioning)
+    return Decoding(window=window, cache=cache, position=jnp.asarray(known, jnp.int32))
+
+
+@functools.partial(jax.jit, static_argnames="model", donate_argnames="state")
+def advance(
+    model: Prior,
+    params: Params,
+    state: Decoding,
+    until: Array | int,
+    conditioning: Conditioning,
+    keys: Array,
+    *,
+    start: Array | int = 0,
+    temperature: Array | float = 1.0,
+    top_k: Array | int | None = None,
+    top_p: Array | float | None = None,
+) -> Decoding:
+    """Draws the codes from `state.position` to `until`; the state that is passed in is used up.
+
+    Arguments as in `generate`, but that a setting is off only as None.
+    """
+    until = jnp.asarray(until, jnp.int32)
+
+    def one(_: Any, state: Decoding) -> Decoding:
+        # A burst that reaches `until` draws its last code again and again. That changes nothing:
+        # the same code goes to the same place, in the window and in the cache.
+        position = jnp.minimum(state.position, until - 1)
+        before = jax.lax.dynamic_index_in_dim(
+            state.window, jnp.maximum(position - 1, 0), axis=1, keepdims=False
+        )
+        logits, cache = prior.step(model, params, before, conditioning, state.cache, position)
+        kept = keep(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+        code = draw(kept, noise(keys, start + position)) - (logits.shape[-1] - model.bins)
+        window = jax.lax.dynamic_update_slice_in_dim(state.window, code[:, None], position, axis=1)
+        return Decoding(window=window, cache=cache, position=position + 1)
+
+    return jax.lax.while_loop(
+        lambda state: state.position < until,
+        lambda state: jax.lax.fori_loop(0, _BURST, one, state),
+        state,
+    )
+
+
+def noise(keys: Array, position: Array | int) -> Array:
+    """The noise that decides one code: f32[batch] in [0, 1), from [batch] keys and its place."""
+    return jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, position)))(keys)
+
+
+def keep(
+    logits: Array,
+    *,
+    temperature: Array | float = 1.0,
+    top_k: Array | int | None = None,
+    top_p: Array | float | None = None,
+) -> Array:
+    """Divides logits by the temperature and takes away what is not to be drawn.
+
+    Both filters find their threshold by bisection over the bits of a float, 32 sums instead of a
+    sort. Where both are on, top_p counts the probability of what top_k left.
+
+    Args:
+      logits: f32[batch, bins].
+      temperature: f32[] or f32[batch], above 0.
+      top_k: i32[] or i32[batch]; None for off, and 0 for a song that does without.
+      top_p: f32[] or f32[batch]; None for off, and 0 for a song that does without.
+
+    Returns:
+      f32[batch, bins], -inf where a code is taken away. At least one is left.
+    """
+    logits = logits / _column(temperature)
+    if top_k is not None:
+        order = _sortable(logits)
+        threshold = _threshold(order, jnp.ones_like(logits), _column(top_k) - 1.0)
+        left = order >= threshold
+        best = jnp.arange(logits.shape[-1]) == jnp.argmax(logits, axis=-1, keepdims=True)
+        left = jnp.where(_column(top_k) == 1, best, left | (_column(top_k) <= 0))
+        logits = jnp.where(left, logits, -jnp.inf)
+    if top_p is not None:
+        order, share = _sortable(logits), jax.nn.softmax(logits, axis=-1)
+        threshold = _threshold(order, share, _column(top_p))
+        above, equal = order > threshold, order == threshold
+        before = jnp.sum(jnp.where(above, share, 0), axis=-1, keepdims=True)
+        before = before + _cumulative(jnp.where(equal, share, 0)) - share
+        # Of equals on the threshold only so many are left as it takes, those of lower index.
+        left = above | (equal & (before <= _column(top_p)))
+        off = (_column(top_p) <= 0) | (_column(top_p) >= 1)
+        logits = jnp.where(left | off, logits, -jnp.inf)
+    return logits
+
+
+def draw(logits: Array, uniform: Array) -> Array:
+    """Draws by the inverse of the cumulative distribution.
+
+    One uniform number a song costs a tenth of Gumbel noise on every logit.
+
+    Args:
+      logits: f32[batch, bins]; those of -inf are never drawn.
+      uniform: f32[batch] in [0, 1).
+
+    Returns:
+      i32[batch].
+    """
+    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    sums = jnp.where(weights > 0, _cumulative(weights), 0)
+    target = uniform[:, None] * jnp.max(sums, axis=-1, keepdims=True)
+    places = jnp.arange(logits.shape[-1], dtype=jnp.int32)
+    return jnp.min(jnp.where(sums > target, places, logits.shape[-1] - 1), axis=-1)
+
+
+def _threshold(order: Array, weights: Array, limit: Array) -> Array:
+    """The largest number such that the weights of what is not below it exceed the limit.
+
+    Args:
+      order: u32[batch, bins].
+      weights: f32[batch, bins].
+      limit: [batch or 1, 1].
+
+    Returns:
+      u32[batch, 1], one of each row's numbers (or 0, where the limit is never exceeded).
+    """
+
+    def bit(index: Array, threshold: Array) -> Array:
+        higher = threshold | (jnp.uint32(1 << 31) >> index.astype(jnp.uint32))
+        weight = jnp.sum(jnp.where(order >= higher, weights, 0), axis=-1, keepdims=True)
+        return jnp.where(weight > limit, higher, threshold)
+
+    return jax.lax.fori_loop(0, 32, bit, jnp.zeros((order.shape[0], 1), jnp.uint32))
+
+
+def _sortable(values: Array) -> Array:
+    """Floats as unsigned integers of the same order; both zeros become one."""
+    bits = jax.lax.bitcast_convert_type(jnp.where(values == 0, 0, values), jnp.uint32)
+    return jnp.where(bits >> 31 == 1, ~bits, bits | jnp.uint32(1 << 31))
+
+
+def _cumulative(values: Array) -> Array:
+    """Cumulative sums over the last axis, in rows, since one long sum is slow."""
+    batch, length = values.shape
+    rows = math.ceil(length / _COLUMNS)
+    grid = jnp.pad(values, ((0, 0), (0, rows * _COLUMNS - length))).reshape(batch, rows, _COLUMNS)
+    inside = jnp.cumsum(grid, axis=-1)
+    before = jnp.cumsum(inside[..., -1:], axis=1) - inside[..., -1:]
+    return (inside + before).reshape(batch, rows * _COLUMNS)[:, :length]
+
+
+def _column(setting: Array | float) -> Array:
+    """A setting of all songs, or of each, as [1 or batch, 1]."""
+    return jnp.asarray(setting, jnp.float32).reshape(-1, 1)
+
+
+def _or_off(setting: Any) -> Any:
+    return None if isinstance(setting, (int, float)) and not setting else setting
+
+
+def _check(temperature: Any, top_k: Any, top_p: Any) -> None:
+    """Refuses plain numbers out of range; what is traced cannot be looked at."""
+    if isinstance(temperature, (int, float)) and not 0 < temperature < math.inf:
+        raise ValueError(
+            f"temperature={temperature}: give a number above 0, or top_k=1 for the most probable"
+        )
+    if isinstance(top_k, (int, float)) and (top_k < 0 or top_k != int(top_k)):
+        raise ValueError(f"top_k={top_k}: give a whole number, 0 for off")
+    if isinstance(top_p, (int, float)) and not 0 <= top_p <= 1:
+        raise ValueError(f"top_p={top_p}: give a probability from 0 to 1, 0 for off")

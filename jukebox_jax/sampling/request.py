@@ -1,0 +1,225 @@
+"""What a config of a recording session asks for: its stages loaded, its songs and prompts read.
+
+A config's keys are the fields of `Request`, so that a mistyped one fails by name before anything
+is loaded. Files are read here; what they say is checked against the stages in `plan`.
+"""
+
+import dataclasses
+import difflib
+import json
+import pathlib
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jukebox_jax.audio import manifest, song, wave
+from jukebox_jax.audio.song import Song, SongError
+from jukebox_jax.models import Jukebox
+from jukebox_jax.sampling import compose
+from jukebox_jax.sampling.settings import DEFAULTS, Settings
+
+_SECONDS = 20.0  # of a recording of which nothing is said
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A recording session as a config says it, with plain values.
+
+    Attributes:
+      vqvae: the VQ-VAE's directory.
+      priors: the priors' directories, finest level first; "-" or "" for a level without one.
+      songs: a list's file, or rows of labels; () for a song of which nothing is known.
+      seconds: of each recording; None for as long as the codes that are given, or 20 s without
+        any, or 20 s more than the prompt.
+      samples: the same in audio samples, where it is not None.
+      levels: which to sample; None for all that follow from what is given.
+      codes: a former run's codes.npz, or its folder; "" for none.
+      prompt: sound files to go on from, one for all songs or one for each.
+      prompt_seconds: of each prompt; None for all of it.
+      settings: how codes are drawn.
+    """
+
+    vqvae: str
+    priors: tuple[str, ...]
+    songs: str | tuple[Mapping[str, Any], ...] = ()
+    seconds: float | None = None
+    samples: float | None = None
+    levels: tuple[int, ...] | None = None
+    codes: str = ""
+    prompt: tuple[str, ...] = ()
+    prompt_seconds: float | None = None
+    settings: Settings = DEFAULTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What `compose.sample` takes, read from files."""
+
+    jukebox: Jukebox
+    songs: tuple[Song, ...]
+    seconds: float | None
+    codes: tuple[np.ndarray | None, ...]
+    levels: tuple[int, ...] | None
+    settings: Settings
+
+
+def read(config: Mapping[str, Any]) -> Request:
+    """Reads a config; no file is opened.
+
+    Args:
+      config: a ConfigDict or a mapping, with the keys of configs/sample.py.
+
+    Raises:
+      ValueError: a key that is unknown or missing, or a value of the wrong kind.
+    """
+    given = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    own = [field.name for field in dataclasses.fields(Settings)]
+    known = [field.name for field in dataclasses.fields(Request) if field.name != "settings"]
+    known += own
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"config.{key}: no such key; {hint}")
+    if not given.get("vqvae"):
+        raise ValueError("config.vqvae is empty: give the directory of a trained VQ-VAE")
+    if given.get("prompt") and given.get("codes"):
+        raise ValueError("config.prompt and config.codes are both given: go on from one of them")
+    settings = {name: _tuple(given[name]) for name in own if name in given}
+    if settings.get("hop_fraction") == ():
+        settings["hop_fraction"] = None
+    try:
+        return Request(
+            vqvae=str(given["vqvae"]),
+            priors=_names(given.get("priors", ())),
+            songs=_songs(given.get("songs", ())),
+            seconds=_number(given, "seconds"),
+            samples=_number(given, "samples"),
+            levels=tuple(int(level) for level in _list(given.get("levels", ()))) or None,
+            codes=str(given.get("codes", "")),
+            prompt=_names(given.get("prompt", ())),
+            prompt_seconds=_number(given, "prompt_seconds"),
+            settings=Settings(**settings),
+        )
+    except TypeError as error:
+        raise ValueError(f"config: {error}") from None
+
+
+def load(request: Request) -> Arguments:
+    """Loads the stages and reads the songs, codes and prompts.
+
+    Raises:
+      CheckpointError: a directory holds no whole stage.
+      SongError: the songs cannot be read.
+      AudioError: a prompt cannot be read.
+      ValueError: anything else that does not fit.
+    """
+    songs = _read_songs(request.songs)
+    saved = read_codes(request.codes) if request.codes else {}
+    jukebox = Jukebox.load(
+        vqvae=request.vqvae,
+        priors=tuple(name if name.strip("- ") else None for name in request.priors),
+    )
+    codes: tuple[np.ndarray | None, ...] = tuple(
+        saved.pop(level, None) for level in range(len(jukebox.hops))
+    )
+    if saved:
+        raise ValueError(
+            f"{request.codes} holds codes of level {max(saved)}, but the VQ-VAE has "
+            f"{len(jukebox.hops)} levels: they are another model's"
+        )
+    seconds = request.seconds
+    if request.samples is not None:
+        seconds = request.samples / jukebox.rate
+    if request.prompt:
+        prompt = _read_prompt(request, jukebox.rate)
+        codes = compose.prime(jukebox, prompt, request.prompt_seconds)
+        seconds = seconds or codes[-1].shape[1] * jukebox.hops[-1] / jukebox.rate + _SECONDS
+    elif all(array is None for array in codes):
+        seconds = seconds or _SECONDS
+    if not songs:
+        rows = max((array.shape[0] for array in codes if array is not None), default=1)
+        songs = (Song("", 0, {}, jukebox.rate),) * rows
+    return Arguments(jukebox, songs, seconds, codes, request.levels, request.settings)
+
+
+def read_codes(path: str | pathlib.Path) -> dict[int, np.ndarray]:
+    """Codes by level, from a codes.npz or the folder that holds one.
+
+    Raises:
+      ValueError: no such file, or not of this kind.
+    """
+    file = pathlib.Path(path)
+    file = file / "codes.npz" if file.is_dir() else file
+    try:
+        with np.load(file) as arrays:
+            return {int(name.removeprefix("codes_")): arrays[name] for name in arrays}
+    except FileNotFoundError:
+        raise ValueError(f"{file}: no such file of codes") from None
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{file}: holds no codes_0, codes_1, ... ({reason})") from None
+
+
+def _read_songs(source: str | tuple[Mapping[str, Any], ...]) -> tuple[Song, ...]:
+    if isinstance(source, str):
+        return song.read_songs(source)
+    songs = []
+    for index, row in enumerate(source):
+        try:
+            songs.append(Song("", 0, manifest.labels(row, pathlib.Path())))
+        except SongError as error:
+            raise SongError(f"config.songs, song {index}: {error}") from None
+    return tuple(songs)
+
+
+def _read_prompt(request: Request, rate: int) -> np.ndarray:
+    """f32[files, samples, 1], cut to the shortest where only a part of each is used."""
+    sounds = [wave.mono(wave.load(path, rate)) for path in request.prompt]
+    lengths = sorted({len(sound) for sound in sounds})
+    if len(lengths) > 1 and request.prompt_seconds is None:
+        raise ValueError(
+            f"prompts are {lengths[0] / rate:.2f} to {lengths[-1] / rate:.2f} s long: say with "
+            "config.prompt_seconds how much of each to go on from"
+        )
+    return np.stack([sound[: lengths[0]] for sound in sounds])
+
+
+def _songs(value: Any) -> str | tuple[Mapping[str, Any], ...]:
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"config.songs: not JSON ({error.msg} at {error.colno})") from None
+    if isinstance(value, Mapping):
+        value = (value,)
+    if isinstance(value, str):
+        return value or ()
+    if not all(isinstance(row, Mapping) for row in value):
+        raise ValueError("config.songs: give a .jsonl or .csv file, or [{...}, ...] with labels")
+    return tuple(dict(row) for row in value)
+
+
+def _number(given: Mapping[str, Any], name: str) -> float | None:
+    """A number of which 0 means that nothing is said."""
+    value = given.get(name)
+    if value is not None and not isinstance(value, (int, float)):
+        raise ValueError(f"config.{name} = {value!r}: give a number")
+    return value or None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Paths, given as a tuple or with commas between them."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
+    return tuple("" if part is None else str(part) for part in value)
+
+
+def _list(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,182 @@
+"""A recording session on disk: what was asked for, and what there is of it so far.
+
+A session's folder holds settings.json (the whole config, every song with its seed, versions),
+codes.npz (codes_0, codes_1, ...: i32[songs, length] of each level that is complete) and
+level_{n}/item_{i}.wav. While a level is at work its codes are kept in unfinished.npz, so the same
+request in the same folder goes on where it stopped. Each file appears whole or not at all.
+"""
+
+import json
+import logging
+import os
+import pathlib
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+
+import jukebox_jax
+from jukebox_jax.audio import wave
+from jukebox_jax.sampling import compose, request
+from jukebox_jax.sampling import plan as plans
+from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling.request import Arguments
+
+log = logging.getLogger(__name__)
+
+SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
+
+_FREE = ("batch", "chunk", "levels")  # may differ when a session goes on: they change no code
+_EVERY = 30.0  # seconds between two writings of unfinished codes
+
+
+def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = False) -> Recording:
+    """Samples what a config asks for into a folder, or goes on where that stopped.
+
+    Args:
+      config: a ConfigDict or a mapping, with the keys of configs/sample.py.
+      out: the folder; made if missing.
+      overwrite: begin anew, whatever session the folder holds.
+
+    Raises:
+      ValueError: the folder holds another session, or the request cannot be met; in its
+        kinds LabelError, SongError, AudioError and CheckpointError.
+      OSError: the folder cannot be written.
+    """
+    folder = pathlib.Path(out)
+    asked = request.load(request.read(config))
+    plan = plans.plan(
+        asked.jukebox,
+        asked.songs,
+        asked.seconds,
+        codes=asked.codes,
+        levels=asked.levels,
+        settings=asked.settings,
+    )
+    record = _record(config, asked, plan)
+    codes = list(asked.codes)
+    if _goes_on(folder, record, overwrite):
+        found = {**_saved(folder / UNFINISHED), **_saved(folder / CODES)}
+        for level, array in found.items():
+            codes[level] = array
+        log.info("%s: going on with what is there of levels %s", folder, sorted(found))
+    _write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    done: dict[int, np.ndarray] = {}
+    written = [time.monotonic()]
+
+    def on_window(level: int, codes: np.ndarray) -> None:
+        if time.monotonic() - written[0] > _EVERY:
+            _write_codes(folder / UNFINISHED, {level: codes})
+            written[0] = time.monotonic()
+
+    def on_level(level: int, codes: np.ndarray, audio: np.ndarray) -> None:
+        done[level] = codes
+        _write_codes(folder / CODES, done)
+        (folder / UNFINISHED).unlink(missing_ok=True)
+        for index, sound in enumerate(audio):
+            wave.save(folder / f"level_{level}" / f"item_{index}.wav", sound, asked.jukebox.rate)
+        log.info("level %d: %s", level, folder / f"level_{level}")
+
+    return compose.sample(
+        asked.jukebox,
+        asked.songs,
+        asked.seconds,
+        codes=codes,
+        levels=asked.levels,
+        settings=asked.settings,
+        on_window=on_window,
+        on_level=on_level,
+    )
+
+
+def _record(config: Mapping[str, Any], asked: Arguments, plan: plans.Plan) -> dict[str, Any]:
+    """All that a session can be repeated from, as JSON gives it back."""
+    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    record = {
+        "config": plain,
+        "songs": [
+            {**song.labels, "seed": seed}
+            for song, seed in zip(asked.songs, plan.seeds, strict=True)
+        ],
+        "samples": plan.samples,
+        "rate": asked.jukebox.rate,
+        "hops": asked.jukebox.hops,
+        "versions": {
+            "jukebox_jax": jukebox_jax.__version__,
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    return json.loads(json.dumps(record, default=str))
+
+
+def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether the folder holds this very session; makes it ready for a new one otherwise.
+
+    Raises:
+      ValueError: it holds another session, which is not to be replaced.
+    """
+    file = folder / SETTINGS
+    if overwrite:
+        for old in (folder / CODES, folder / UNFINISHED, *folder.glob("level_*/item_*.wav")):
+            old.unlink(missing_ok=True)
+    elif file.exists() or (folder / CODES).exists():
+        try:
+            before = json.loads(file.read_text())
+        except (OSError, ValueError):
+            before = {}
+        changed = _changed(before, record)
+        if changed:
+            raise ValueError(
+                f"{folder} holds another session ({'; '.join(changed[:3])}): give another --out, "
+                "or --overwrite to begin anew"
+            )
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    return False
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """In what two records ask for different codes."""
+    old, new = before.get("config", {}), after["config"]
+    keys = [key for key in {**old, **new} if key not in _FREE]
+    found = [
+        f"config.{key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+    return found + [
+        f"the {key} differ"
+        for key in ("songs", "samples", "rate", "hops")
+        if before.get(key) != after[key]
+    ]
+
+
+def _saved(file: pathlib.Path) -> dict[int, np.ndarray]:
+    return request.read_codes(file) if file.exists() else {}
+
+
+def _write_codes(file: pathlib.Path, codes: Mapping[int, np.ndarray]) -> None:
+    arrays: dict[str, Any] = {f"codes_{level}": array for level, array in sorted(codes.items())}
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as stream:
+            np.savez(stream, **arrays)
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_text(file: pathlib.Path, text: str) -> None:
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""What a run tells about itself: metrics as JSON lines and for TensorBoard, sounds, progress.
+
+`metrics.jsonl` in the workdir is the record: one line a step that was reported, and after a restart
+nothing of what will be done again. TensorBoard's files are written beside it where clu and
+TensorFlow are installed. Only the first process writes.
+"""
+
+import json
+import logging
+import math
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+
+from jukebox_jax.audio import wave
+
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.jsonl"
+
+
+class Journal:
+    """Writes what a run tells; open one for each start.
+
+    Args:
+      workdir: the stage's directory.
+      step: the step that the run starts from; lines of later steps are dropped.
+      steps: steps of the whole run.
+      rate: audio samples a second.
+    """
+
+    def __init__(self, workdir: str | pathlib.Path, *, step: int, steps: int, rate: int) -> None:
+        self._writes = jax.process_index() == 0
+        self._folder = epath.Path(workdir)
+        self._steps, self._rate = steps, rate
+        self._paced: tuple[int, float] | None = None
+        self._board = _tensorboard(workdir) if self._writes else None
+        if self._writes:
+            self._keep_until(step)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Adds one line to the record."""
+        if not self._writes:
+            return
+        line = {"step": step, **{name: _number(value) for name, value in values.items()}}
+        with (self._folder / METRICS).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._board is not None:
+            self._board.write_scalars(step, {name: float(value) for name, value in values.items()})
+
+    def sounds(self, step: int, sounds: Mapping[str, np.ndarray]) -> None:
+        """Writes sounds, f32[items, samples, 1] by name, as wav files and for TensorBoard."""
+        if not self._writes:
+            return
+        for name, items in sounds.items():
+            for index, item in enumerate(np.clip(np.nan_to_num(items), -1, 1)):
+                file = self._folder / "examples" / f"{step:07d}" / f"{index}_{name}.wav"
+                wave.save(file, item, self._rate)
+        if self._board is not None:
+            self._board.write_audios(step, dict(sounds), sample_rate=self._rate)
+
+    def progress(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs one line: where the run stands, how fast it is and how long it will take.
+
+        The pace is counted from the first call on, so that compiling is left out of it.
+        """
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        now = time.monotonic()
+        if self._paced is None:
+            self._paced = step, now
+            log.info("step %d of %d: %s", step, self._steps, figures)
+            return
+        pace = max(step - self._paced[0], 1) / max(now - self._paced[1], 1e-9)
+        left = _clock((self._steps - step) / pace)
+        log.info("step %d of %d: %s; %.3g steps/s, %s left", step, self._steps, figures, pace, left)
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        if self._board is not None:
+            self._board.close()
+
+    def _keep_until(self, step: int) -> None:
+        file = self._folder / METRICS
+        if not file.exists():
+            return
+        lines = []
+        for line in file.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    lines.append(line + "\n")
+            except (json.JSONDecodeError, KeyError):  # a line that a crash cut short
+                continue
+        unfinished = self._folder / f".{METRICS}.part"
+        unfinished.write_text("".join(lines))
+        unfinished.replace(file)
+
+
+def _tensorboard(workdir: str | pathlib.Path) -> Any:
+    """A clu writer, or None where TensorFlow is missing."""
+    try:
+        from clu import metric_writers
+    except ImportError:
+        log.info("no TensorBoard files: install the extra `train` for them")
+        return None
+    return metric_writers.SummaryWriter(str(workdir))
+
+
+def _number(value: float) -> float | None:
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,282 @@
+"""The loop that trains either kind of stage, from a config and a directory.
+
+`train_and_evaluate` finds the songs, makes or restores the state, and steps: each step is one
+compiled function of the state and a batch over a mesh of devices. The directory is the stage: what
+a later stage or a sampler needs of it is there, and the same call goes on where an earlier one
+stopped. What is trained is the business of `tasks`; where it is saved, of `checkpoint`.
+"""
+
+import dataclasses
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from jax import Array
+
+from jukebox_jax import checkpoint, sharding
+from jukebox_jax.audio import song
+from jukebox_jax.audio.song import Song
+from jukebox_jax.training import evaluation, tasks
+from jukebox_jax.training import settings as configs
+from jukebox_jax.training import state as states
+from jukebox_jax.training.journal import Journal
+from jukebox_jax.training.settings import Settings
+from jukebox_jax.training.state import TrainState
+from jukebox_jax.training.tasks import Task
+
+log = logging.getLogger(__name__)
+
+DATA = "data.json"
+"""In the workdir: which songs were trained on, and the bandwidth that was measured."""
+PARAMETERS = "parameters.txt"
+"""In the workdir: the table of parameters."""
+
+_EXAMPLES = 2  # what a key is for; the others are the state's
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; one line that says why and what to do."""
+
+
+def train_and_evaluate(
+    config: Any, workdir: Any, *, devices: Sequence[jax.Device] | None = None
+) -> TrainState:
+    """Trains a stage, or goes on training it.
+
+    Args:
+      config: a ConfigDict or mapping with the sections of `settings`.
+      workdir: the stage's directory; made if missing.
+      devices: those to train on, all by default.
+
+    Returns:
+      The state after the last step, or after the step at which SIGTERM came.
+
+    Raises:
+      ValueError: the config contradicts itself, the songs, or the stage already there.
+      SongError: no song can be used.
+      CheckpointError: checkpoints are there and none is whole, or none can be written.
+      TrainingError: too many gradients in a row were not finite.
+    """
+    settings = configs.read(config)
+    sharding.check_numerics()
+    mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
+    _check_batch(settings, mesh)
+    _check_earlier(settings, workdir)
+    train, held_out = _find_songs(settings)
+    task = _make_task(settings, workdir, train)
+    return _run(settings, workdir, task, mesh, train, held_out)
+
+
+def _run(
+    settings: Settings,
+    workdir: Any,
+    task: Task,
+    mesh: jax.sharding.Mesh,
+    train: Sequence[Song],
+    held_out: Sequence[Song],
+) -> TrainState:
+    run = settings.run
+    frozen = sharding.place(task.frozen, sharding.replicated(mesh))
+    key = jax.random.key(run.seed)
+    places = states.abstract(settings, task, mesh)
+    with (
+        jax.set_mesh(mesh),
+        checkpoint.Checkpoints(workdir, keep=run.keep, best="evaluate/loss") as checkpoints,
+        _Interrupt() as interrupt,
+    ):
+        if checkpoints.latest() is None:
+            batch = next(evaluation.batches(settings, task, mesh, train))
+            state = states.first(settings, task, places, frozen, batch, key)
+        else:
+            found = checkpoints.restore(places.parts())
+            assert found is not None  # restore raises where steps exist and none is whole
+            state = places.with_parts(found[1])
+            log.info("going on from step %d of %s", found[0], workdir)
+        _write_parameters(workdir, state)
+        begin = int(state.step)
+        if begin >= run.steps:
+            log.info("%s has its %d steps; raise config.run.steps to go on", workdir, run.steps)
+            return state
+        take = states.compile_step(settings, task, places)
+        evaluate = evaluation.Evaluation(settings, task, mesh, held_out or train)
+        journal = Journal(workdir, step=begin, steps=run.steps, rate=settings.stage.rate)
+        pending: list[dict[str, Array]] = []
+        waited, since = 0.0, time.monotonic()
+        stream = evaluation.batches(settings, task, mesh, train, start_step=begin)
+        for step in range(begin + 1, run.steps + 1):
+            asked = time.monotonic()
+            batch = next(stream)
+            waited += time.monotonic() - asked
+            state, metrics = take(state, frozen, batch, key)
+            pending.append(metrics)
+            stop = interrupt.asked
+            if run.due(run.log_every, step) or step == begin + 1 or stop:
+                figures = _mean(pending)
+                spent = time.monotonic() - since
+                figures |= {
+                    "steps_per_second": len(pending) / spent,
+                    "seconds_per_second": len(pending) * _seconds(settings, task) / spent,
+                    "waiting_for_data": waited / spent,
+                }
+                pending, waited, since = [], 0.0, time.monotonic()
+                _check_finite(settings, figures, workdir, batch, step)
+                journal.scalars(step, {f"train/{name}": value for name, value in figures.items()})
+                journal.progress(step, {"loss": figures["loss"]})
+            held: dict[str, float] = {}
+            if run.due(run.evaluate_every, step) and not stop:
+                held = {f"evaluate/{name}": x for name, x in evaluate(state, frozen).items()}
+                journal.scalars(step, held)
+                journal.progress(step, {"held-out loss": held["evaluate/loss"]})
+            if run.due(run.examples_every, step) and not stop:
+                sound_key = jax.random.fold_in(jax.random.fold_in(key, _EXAMPLES), step)
+                journal.sounds(step, evaluate.examples(state, frozen, sound_key))
+            if run.due(run.checkpoint_every, step) or stop:
+                checkpoints.save(step, state.parts(), metrics=held or None)
+            if stop:
+                log.info("asked to stop: step %d is saved, the same command goes on", step)
+                break
+        checkpoints.wait()
+        journal.close()
+        return state
+
+
+def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
+    shares = math.prod(mesh.shape[axis] for axis in ("data", "fsdp"))
+    if settings.data.batch % shares:
+        raise ValueError(
+            f"config.data.batch = {settings.data.batch} cannot be divided over {shares} devices "
+            "(mesh.data * mesh.fsdp): make it a multiple"
+        )
+
+
+def _check_earlier(settings: Settings, workdir: Any) -> None:
+    """Refuses to go on as another model; writes the config otherwise, before anything else."""
+    earlier = checkpoint.read_json(workdir, checkpoint.CONFIG, missing=None)
+    if earlier is not None:
+        for section in ("stage", "model", "signals"):
+            different = configs.changed(earlier, settings.plain, section)
+            if section == "stage":
+                different = [
+                    line for line in different if not line.startswith("config.stage.vqvae")
+                ]
+            if different:
+                raise ValueError(
+                    f"{workdir} holds another stage ({'; '.join(different[:3])}): choose another "
+                    "workdir, or the config it was begun with"
+                )
+        for section in ("data", "optimizer"):
+            for line in configs.changed(earlier, settings.plain, section):
+                log.warning("going on with another setting: %s", line)
+    checkpoint.write_json(workdir, checkpoint.CONFIG, settings.plain)
+
+
+def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]:
+    data = settings.data
+    songs = song.find(
+        data.source,
+        rate=settings.stage.rate,
+        minimum_seconds=data.minimum_seconds,
+        maximum_seconds=math.inf if data.maximum_seconds is None else data.maximum_seconds,
+        check=data.check,
+    )
+    train, held_out = song.split(songs, data.held_out)
+    log.info("%d songs to train on, %d held out", len(train), len(held_out))
+    return train, held_out
+
+
+def _make_task(settings: Settings, workdir: Any, train: Sequence[Song]) -> Task:
+    """The task, with what an earlier start of this run found out about its songs."""
+    noted = checkpoint.read_json(workdir, DATA, missing={})
+    heard = {"songs": len(train), "samples": sum(one.samples for one in train)}
+    if noted and {name: noted.get(name) for name in heard} != heard:
+        log.warning(
+            "the songs have changed since this run began (%d songs then, %d now): the order of "
+            "windows is another from here on",
+            noted.get("songs", 0),
+            len(train),
+        )
+    vocabularies = None
+    names = checkpoint.read_json(workdir, checkpoint.VOCABULARIES, missing=None)
+    if names is not None:
+        vocabularies = {name: tasks.vocabulary_from_json(value) for name, value in names.items()}
+    task = tasks.make(settings, train, vocabularies=vocabularies, bandwidth=noted.get("bandwidth"))
+    if settings.stage.kind == "vqvae":
+        heard["bandwidth"] = {
+            field.name: float(getattr(task.frozen, field.name))
+            for field in dataclasses.fields(task.frozen)
+        }
+    checkpoint.write_json(workdir, DATA, heard)
+    checkpoint.write_json(
+        workdir,
+        checkpoint.VOCABULARIES,
+        {name: vocabulary.to_json() for name, vocabulary in task.vocabularies.items()},
+    )
+    return task
+
+
+class _Interrupt:
+    """Notes SIGTERM, so that the step under way is finished and saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> "_Interrupt":
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.asked = True
+
+
+def _mean(pending: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+    """The mean of each metric over steps; of counts, the last."""
+    on_host = jax.device_get(list(pending))
+    figures = {name: float(np.mean([m[name] for m in on_host])) for name in on_host[-1]}
+    figures |= {name: float(on_host[-1][name]) for name in figures if name.startswith("skipped")}
+    return figures
+
+
+def _seconds(settings: Settings, task: Task) -> float:
+    """Seconds of audio in a batch."""
+    return settings.data.batch * task.samples / settings.stage.rate
+
+
+def _check_finite(
+    settings: Settings, figures: Mapping[str, float], workdir: Any, batch: Any, step: int
+) -> None:
+    """Stops a run whose gradients have ceased to be numbers, with the last batch set aside."""
+    in_a_row = int(figures.get("skipped_in_a_row", 0))
+    limit = settings.run.give_up_after
+    if not limit or in_a_row < limit:
+        return
+    file = epath.Path(workdir) / f"batch_{step}.npz"
+    with file.open("wb") as out:
+        np.savez(out, audio=np.asarray(batch["audio"]), **jax.device_get(batch["labels"]))
+    raise TrainingError(
+        f"the gradients of {in_a_row} steps in a row are not finite; the last batch is in {file}. "
+        "Lower config.optimizer.learning_rate, or look for damaged songs, and start again"
+    )
+
+
+def _write_parameters(workdir: Any, state: TrainState) -> None:
+    """The table of parameters: written whole, its last line logged."""
+    from clu import parameter_overview
+
+    count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    log.info("%d parameters, listed in %s", count, PARAMETERS)
+    if jax.process_index() == 0:
+        table = parameter_overview.get_parameter_overview(state.params, include_stats=False)
+        (epath.Path(workdir) / PARAMETERS).write_text(table + "\n")

@@ -1,0 +1,359 @@
+"""What differs between training a VQ-VAE and training a prior, as one value.
+
+The loop knows nothing of either: it asks a `Task` for parameters, losses, measures and sounds. All
+functions of a task are pure and take what is not trained (`frozen`) as an argument, so that no
+array hides in a compiled function.
+"""
+
+import dataclasses
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jukebox_jax import models, sharding
+from jukebox_jax.audio import spectral, windows
+from jukebox_jax.audio.song import Song, Span
+from jukebox_jax.prior import conditioning, prior
+from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.prior import Prior
+from jukebox_jax.prior.vocabulary import Vocabulary
+from jukebox_jax.sampling import generate
+from jukebox_jax.training.settings import Settings
+from jukebox_jax.vqvae import vqvae
+from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
+
+log = logging.getLogger(__name__)
+
+Batch = Mapping[str, Any]
+"""audio f32[batch, samples, 1], and labels by signal name."""
+
+Metrics = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A stage to train.
+
+    Attributes:
+      model: its module.
+      samples: audio samples of a window.
+      vocabularies: for each label signal, its names; saved with the stage.
+      describe: a window's labels, by signal name.
+      frozen: arrays that the loss needs and that are not trained.
+      abstract: the parameters' shapes and types.
+      init: from a key and the parameters' places to the first parameters, placed.
+      start: from parameters, frozen, a batch and a key to the first codebooks.
+      loss: from parameters, codebooks, frozen, a batch and a key to the loss, f32[], and the next
+        codebooks with metrics.
+      measure: from parameters, codebooks, frozen and a held-out batch to metrics of any shape,
+        of which the mean over batches is taken.
+      summarise: from those means to the figures that are reported.
+      examples: from parameters, codebooks, frozen, a held-out batch and a key to sounds by name,
+        f32[items, samples, 1].
+      example: from a batch size to a batch's shapes and types.
+    """
+
+    model: Any
+    samples: int
+    vocabularies: Mapping[str, Any]
+    describe: Callable[[Song, Span], Mapping[str, np.ndarray]]
+    frozen: Any
+    abstract: Any
+    init: Callable[[Array, Any], Any]
+    start: Callable[[Any, Any, Batch, Array], tuple]
+    loss: Callable[[Any, tuple, Any, Batch, Array], tuple[Array, tuple[tuple, Metrics]]]
+    measure: Callable[[Any, tuple, Any, Batch], Metrics]
+    summarise: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
+    examples: Callable[[Any, tuple, Any, Batch, Array], dict[str, Array]]
+    example: Callable[[int], Batch]
+
+
+def make(
+    settings: Settings,
+    songs: Sequence[Song],
+    *,
+    vocabularies: Mapping[str, Any] | None = None,
+    bandwidth: Mapping[str, float] | None = None,
+) -> Task:
+    """The task that a config describes.
+
+    Args:
+      settings: the run's config.
+      songs: those to train on, which vocabularies and bandwidth are taken from.
+      vocabularies: those of an earlier start of the same run.
+      bandwidth: the fields of its `Bandwidth`.
+
+    Raises:
+      ValueError: parts of the config do not fit one another.
+    """
+    model = models.build(settings.plain)
+    if isinstance(model, VQVAE):
+        return _vqvae(model, settings, songs, bandwidth)
+    return _prior(model, settings, songs, vocabularies)
+
+
+def _vqvae(
+    model: VQVAE,
+    settings: Settings,
+    songs: Sequence[Song],
+    bandwidth: Mapping[str, float] | None,
+) -> Task:
+    samples = settings.data.samples or 0
+    if samples % max(model.hops):
+        raise ValueError(
+            f"config.data.samples = {samples} is no multiple of the largest hop {max(model.hops)}"
+        )
+    scales = (spectral.SINGLE_SCALE, *spectral.MULTI_SCALES)
+    longest = max(fft for fft, _, _ in scales)
+    if samples <= longest:
+        raise ValueError(
+            f"config.data.samples = {samples}: the spectral losses need more than {longest}"
+        )
+    if bandwidth is None:  # at the first start
+        measured = _measure_bandwidth(settings, songs, samples)
+    else:
+        measured = Bandwidth(**bandwidth)
+
+    def start(params: Any, frozen: Any, batch: Batch, key: Array) -> tuple:
+        return vqvae.start(model, params, batch["audio"], key)
+
+    def loss(
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+    ) -> tuple[Array, tuple[tuple, Metrics]]:
+        return vqvae.loss(model, params, codebooks, batch["audio"], key, bandwidth=frozen)
+
+    def measure(params: Any, codebooks: tuple, frozen: Any, batch: Batch) -> Metrics:
+        audio = batch["audio"]
+        key = jax.random.key(0)  # restarts alone would use it, and nothing restarts here
+        total, (_, metrics) = vqvae.loss(
+            model, params, codebooks, audio, key, bandwidth=frozen, train=False
+        )
+        metrics = {name: value for name, value in metrics.items() if jnp.ndim(value) == 0}
+        codes = vqvae.encode(model, Weights(params, codebooks), audio)
+        counts = {
+            f"counts_l{level + 1}": jnp.bincount(found.ravel(), length=model.bins)
+            for level, found in enumerate(codes)
+        }
+        return {"loss": total, **metrics, **counts}
+
+    def summarise(means: Mapping[str, np.ndarray]) -> dict[str, float]:
+        figures = {}
+        for name, mean in means.items():
+            if not name.startswith("counts_"):
+                figures[name] = float(mean)
+                continue
+            level = name.removeprefix("counts_")
+            share = np.asarray(mean, np.float64) / max(float(np.sum(mean)), 1e-9)
+            used = share[share > 0]
+            figures[f"codebook_use_{level}"] = float(np.mean(share > 0))
+            figures[f"codebook_entropy_{level}"] = float(-np.sum(used * np.log(used)))
+        return figures
+
+    def examples(
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+    ) -> dict[str, Array]:
+        audio, weights = batch["audio"], Weights(params, codebooks)
+        sounds = {"original": audio}
+        for level, codes in enumerate(vqvae.encode(model, weights, audio)):
+            sounds[f"level_{level}"] = vqvae.decode(model, weights, codes, level)
+        return sounds
+
+    return Task(
+        model=model,
+        samples=samples,
+        vocabularies={},
+        describe=lambda song, span: {},
+        frozen=measured,
+        abstract=vqvae.abstract(model),
+        init=lambda key, places: sharding.place(vqvae.init(model, key), places),
+        start=start,
+        loss=loss,
+        measure=measure,
+        summarise=summarise,
+        examples=examples,
+        example=lambda batch: {"audio": _audio(batch, samples), "labels": {}},
+    )
+
+
+def _measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -> Bandwidth:
+    """The sound's own size, over every 16th window of the training songs, up to 600 seconds."""
+    rate = settings.stage.rate
+    stream = windows.numpy_batches(
+        songs,
+        rate=rate,
+        samples=samples,
+        batch=1,
+        describe=lambda song, span: {},
+        seed=settings.data.seed,
+        shift=False,
+    )
+    length = sum(song.length(rate) // samples for song in songs)
+    wanted = max(1, min(600 * rate // samples, -(-length // 16)))
+    log.info("measuring the bandwidth of %d windows", wanted)
+    return Bandwidth.measure(batch["audio"] for batch in itertools.islice(stream, wanted))
+
+
+def _prior(
+    model: Prior,
+    settings: Settings,
+    songs: Sequence[Song],
+    vocabularies: Mapping[str, Any] | None,
+) -> Task:
+    below = models.Stage.load(settings.stage.vqvae)
+    codec, level = below.model, settings.stage.level
+    if not isinstance(codec, VQVAE):
+        raise ValueError(f"config.stage.vqvae = {settings.stage.vqvae!r} is no VQ-VAE's stage")
+    top = check_level(model, settings, codec, int(below.config["stage"]["rate"]))
+    known = dict(vocabularies or learn_vocabularies(model, settings, songs))
+
+    def describe(song: Song, span: Span) -> Mapping[str, np.ndarray]:
+        return conditioning.encode(
+            model.signals,
+            known,
+            song,
+            span,
+            model.context,
+            allow_unknown=settings.data.allow_unknown,
+        )
+
+    def codes_of(frozen: Weights, audio: Array) -> tuple[Array, Array | None]:
+        codes = vqvae.encode(codec, frozen, audio)
+        return codes[level], None if top else codes[level + 1]
+
+    samples = model.context * codec.hops[level]
+
+    def example(batch: int) -> Batch:
+        labels, _ = conditioning.example(model.signals, model.context, batch)
+        return {"audio": _audio(batch, samples), "labels": labels}
+
+    def loss(
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+    ) -> tuple[Array, tuple[tuple, Metrics]]:
+        codes, above = codes_of(frozen, batch["audio"])
+        total, metrics = prior.loss(model, params, codes, batch["labels"], above, key)
+        return total, ((), metrics)
+
+    def measure(params: Any, codebooks: tuple, frozen: Any, batch: Batch) -> Metrics:
+        codes, above = codes_of(frozen, batch["audio"])
+        total, metrics = prior.loss(model, params, codes, batch["labels"], above)
+        return {"loss": total, **metrics}
+
+    def examples(
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+    ) -> dict[str, Array]:
+        codes, above = codes_of(frozen, batch["audio"])
+        given = prior.condition(model, params, batch["labels"], above)
+        keys = jax.random.split(key, codes.shape[0])
+        fresh = generate.generate(
+            model, params, jnp.zeros_like(codes), 0, model.context, given, keys, temperature=0.98
+        )
+        return {
+            "original": batch["audio"],
+            "reconstructed": vqvae.decode(codec, frozen, codes, level),
+            "sampled": vqvae.decode(codec, frozen, jnp.maximum(fresh, 0), level),
+        }
+
+    return Task(
+        model=model,
+        samples=samples,
+        vocabularies=known,
+        describe=describe,
+        frozen=below.weights,
+        abstract=prior.abstract(model),
+        init=lambda key, places: jax.jit(
+            functools.partial(prior.init, model), out_shardings=places
+        )(key),
+        start=lambda params, frozen, batch, key: (),
+        loss=loss,
+        measure=measure,
+        summarise=lambda means: {name: float(mean) for name, mean in means.items()},
+        examples=examples,
+        example=example,
+    )
+
+
+def _audio(batch: int, samples: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((batch, samples, 1), jnp.float32)
+
+
+def vocabulary_from_json(value: Mapping[str, Any]) -> Vocabulary | Alphabet:
+    """A vocabulary of either kind from what its `to_json` gave."""
+    kind = Alphabet if value.get("kind") == "alphabet" else Vocabulary
+    return kind.from_json(value)
+
+
+def check_level(model: Prior, settings: Settings, codec: VQVAE, rate: int) -> bool:
+    """Checks that a prior speaks of one level of a VQ-VAE; whether that is the top.
+
+    Raises:
+      ValueError: a number of the config and one of the VQ-VAE contradict each other.
+    """
+    level = settings.stage.level
+    if not 0 <= level < codec.levels:
+        raise ValueError(
+            f"config.stage.level = {level}: the VQ-VAE has levels 0 to {codec.levels - 1}"
+        )
+    if settings.stage.rate != rate:
+        raise ValueError(
+            f"config.stage.rate = {settings.stage.rate}, but the VQ-VAE hears {rate} samples a "
+            "second: set it to that"
+        )
+    if model.bins != codec.bins:
+        raise ValueError(
+            f"config.model.bins = {model.bins}, but the VQ-VAE has {codec.bins}: set it to that"
+        )
+    above = [signal for _, signal in model.signals if isinstance(signal, conditioning.Codes)]
+    top = level == codec.levels - 1
+    if top and above:
+        raise ValueError(
+            f"config.stage.level = {level} is the top, and no codes lie above it: remove the "
+            "signal of kind 'codes', or choose a lower level"
+        )
+    if not top:
+        if len(above) != 1:
+            raise ValueError(
+                f"config.stage.level = {level} lies below another: it needs one signal of kind "
+                f"'codes', not {len(above)}"
+            )
+        pace = codec.hops[level + 1] // codec.hops[level]
+        if above[0].factor != pace or above[0].bins != codec.bins:
+            raise ValueError(
+                f"the signal of kind 'codes' brings codes of {above[0].bins} bins to a pace "
+                f"{above[0].factor} times their own, but the VQ-VAE's are of {codec.bins} bins and "
+                f"{pace} times slower: set bins, downs and stride to that"
+            )
+    return top
+
+
+def learn_vocabularies(model: Prior, settings: Settings, songs: Sequence[Song]) -> dict[str, Any]:
+    """The names that the songs' labels have, for each signal that needs to know them.
+
+    Raises:
+      ValueError: more names than a signal has room for.
+    """
+    found = {}
+    for name, signal in model.signals:
+        values = [song.labels[name] for song in songs if song.labels.get(name)]
+        if isinstance(signal, conditioning.Label):
+            learnt = conditioning.Vocabulary.build(
+                values, normalise=settings.data.normalise, most=signal.most
+            )
+            if learnt.size > signal.size:
+                raise ValueError(
+                    f"config.signals.{name}.size = {signal.size}, but the songs have "
+                    f"{learnt.size - 1} names of {name}: set it to {learnt.size} or more (0 is "
+                    "reserved)"
+                )
+            if len(values) < len(songs):
+                log.info(
+                    "%d of %d songs have no label %r", len(songs) - len(values), len(songs), name
+                )
+            found[name] = learnt
+    return found

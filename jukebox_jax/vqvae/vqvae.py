@@ -1,0 +1,344 @@
+"""All levels together: audio to codes, codes to audio, and the loss that trains it.
+
+Each level is an autoencoder of its own, with its own codebook, and shares no weight with another.
+The functions take a `VQVAE`, which describes shapes, then its parameters, a plain tree, and its
+codebooks, plain values that go in and come out.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jukebox_jax.vqvae import convolution, losses, pieces, quantizer
+from jukebox_jax.vqvae.losses import Bandwidth
+from jukebox_jax.vqvae.module import VQVAE, Weights
+from jukebox_jax.vqvae.quantizer import Codebook
+
+__all__ = ["VQVAE", "Bandwidth", "Codebook", "Weights", "abstract", "codebooks_from", "decode"]
+__all__ += ["decode_long", "decode_pieces", "encode", "encode_long", "init", "loss", "start"]
+
+Params = Mapping[str, Any]
+
+_UNMEASURED = Bandwidth()
+
+
+def init(model: VQVAE, key: Array) -> dict[str, Any]:
+    """Parameters at the start, float32; may be traced, as by jax.eval_shape.
+
+    All are drawn at once and dealt out on the host: a model has hundreds of kernels, and a
+    compiler takes minutes over as many draws.
+    """
+    shapes = abstract(model)
+    sizes = [leaf.size for leaf in jax.tree.leaves(shapes)]
+    numbers = _draw(key, sum(sizes))
+    if isinstance(numbers, jax.core.Tracer):
+        return _deal(shapes, iter(jnp.split(numbers, np.cumsum(sizes)[:-1])))
+    parts = np.split(np.asarray(numbers), np.cumsum(sizes)[:-1])
+    return jax.device_put(_deal(shapes, iter(parts)))
+
+
+def abstract(model: VQVAE) -> dict[str, Any]:
+    """Shapes and types of the parameters, without making any."""
+    audio = jax.ShapeDtypeStruct((1, model.hops[-1], 1), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), audio)["params"]
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def start(model: VQVAE, params: Params, audio: Array, key: Array) -> tuple[Codebook, ...]:
+    """Codebooks of the vectors that encoders at their start make of the first batch.
+
+    Args:
+      model: the VQ-VAE.
+      params: its parameters.
+      audio: f32[batch, samples, 1], the whole first batch.
+      key: which vectors become codes.
+
+    Raises:
+      ValueError: the audio does not fit the model.
+    """
+    _check_audio(model, audio)
+    return tuple(
+        quantizer.start(_analyse(model, params, audio, level), model.bins, _fold(key, level))
+        for level in range(model.levels)
+    )
+
+
+def codebooks_from(model: VQVAE, codes: Sequence[Array], samples: int) -> tuple[Codebook, ...]:
+    """Codebooks to go on training with, of a VQ-VAE that was published without its averages.
+
+    Args:
+      model: the VQ-VAE.
+      codes: for each level, f32[bins, code_width].
+      samples: audio samples of one step, of the whole batch together.
+
+    Raises:
+      ValueError: there is not one for each level, or one has another shape.
+    """
+    shapes = [tuple(np.shape(one)) for one in codes]
+    if shapes != [(model.bins, model.code_width)] * model.levels:
+        raise ValueError(
+            f"codes of shapes {shapes}: give {model.levels}, each "
+            f"[{model.bins}, {model.code_width}] (bins, code_width)"
+        )
+    return tuple(
+        quantizer.resume(one, samples // hop) for one, hop in zip(codes, model.hops, strict=True)
+    )
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def encode(model: VQVAE, weights: Weights, audio: Array) -> tuple[Array, ...]:
+    """The codes of audio at every level.
+
+    Args:
+      model: the VQ-VAE.
+      weights: what it has learnt.
+      audio: f32[batch, samples, 1] in [-1, 1]; samples are a multiple of the largest hop.
+
+    Returns:
+      For each level, finest first, i32[batch, samples / hop].
+
+    Raises:
+      ValueError: the audio does not fit the model.
+    """
+    _check_audio(model, audio)
+    return tuple(_encode(model, weights, audio, level) for level in range(model.levels))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "level"))
+def decode(model: VQVAE, weights: Weights, codes: Array, level: int) -> Array:
+    """The audio of one level's codes, which needs no other level's.
+
+    Args:
+      model: the VQ-VAE.
+      weights: what it has learnt.
+      codes: i32[batch, length], each below model.bins.
+      level: whose codes they are, 0 the finest.
+
+    Returns:
+      f32[batch, length * hop, 1], not clipped.
+
+    Raises:
+      ValueError: there is no such level, or the codes have another shape.
+    """
+    _check_codes(model, codes, level)
+    vectors = quantizer.lookup(weights.codebooks[level], codes)
+    return _synthesise(model, weights.params, vectors, level)
+
+
+def encode_long(
+    model: VQVAE, weights: Weights, audio: np.ndarray, *, piece: int = pieces.SAMPLES
+) -> tuple[np.ndarray, ...]:
+    """`encode` of audio of any length in constant device memory.
+
+    Args:
+      model: the VQ-VAE.
+      weights: what it has learnt.
+      audio: f32[batch, samples, 1] on the host; samples are a multiple of the largest hop.
+      piece: audio samples to compute at once, about.
+
+    Returns:
+      For each level, finest first, i32[batch, samples / hop] on the host, as `encode` gives.
+
+    Raises:
+      ValueError: the audio does not fit the model.
+    """
+    audio = np.asarray(audio, np.float32)
+    _check_audio(model, audio)
+    weights = jax.device_put(weights)
+
+    def one(level: int) -> np.ndarray:
+        margin = pieces.encoder_margin(*model.sizes(level))
+        compute = functools.partial(_encode, model, weights, level=level)
+        return pieces.encode(compute, audio, model.hops[level], margin, piece)
+
+    return tuple(one(level) for level in range(model.levels))
+
+
+def decode_pieces(
+    model: VQVAE, weights: Weights, codes: np.ndarray, level: int, *, piece: int = pieces.SAMPLES
+) -> Iterator[np.ndarray]:
+    """`decode` of codes of any length, piece by piece as they become ready.
+
+    Args:
+      model: the VQ-VAE.
+      weights: what it has learnt.
+      codes: i32[batch, length] on the host.
+      level: whose codes they are.
+      piece: audio samples to compute at once, about.
+
+    Returns:
+      An iterator of f32[batch, some, 1] on the host; side by side they are what `decode` gives.
+
+    Raises:
+      ValueError: there is no such level, or the codes have another shape.
+    """
+    codes = np.asarray(codes)
+    _check_codes(model, codes, level)
+    margin = pieces.decoder_margin(*model.sizes(level))
+    compute = functools.partial(decode, model, jax.device_put(weights), level=level)
+    return pieces.decode(compute, codes, model.hops[level], margin, piece)
+
+
+def decode_long(
+    model: VQVAE, weights: Weights, codes: np.ndarray, level: int, *, piece: int = pieces.SAMPLES
+) -> np.ndarray:
+    """All of `decode_pieces` side by side, f32[batch, length * hop, 1] on the host."""
+    return np.concatenate(list(decode_pieces(model, weights, codes, level, piece=piece)), axis=1)
+
+
+def loss(
+    model: VQVAE,
+    params: Params,
+    codebooks: tuple[Codebook, ...],
+    audio: Array,
+    key: Array | None = None,
+    *,
+    bandwidth: Bandwidth = _UNMEASURED,
+    train: bool = True,
+) -> tuple[Array, tuple[tuple[Codebook, ...], dict[str, Array]]]:
+    """What training makes small, summed over levels, and the next codebooks.
+
+    Args:
+      model: the VQ-VAE.
+      params: its parameters.
+      codebooks: one for each level; they get no gradient.
+      audio: f32[batch, samples, 1], the whole batch; samples are a multiple of the largest hop.
+      key: where codes that are not used restart; not needed when `train` is false.
+      bandwidth: the size of the training audio.
+      train: move the codebooks; otherwise they are returned as they came.
+
+    Returns:
+      The loss, f32[], and (codebooks, metrics by name, f32[] each):
+
+      - recons_loss, spectral_loss, multispectral_loss, commit_loss: sums over levels, unweighted
+        but for recons_loss, which is the weighted sum of l2, l1 and linf.
+      - recons_loss_l1, spectral_loss_l1, multispectral_loss_l1, spectral_convergence_l1 and so on
+        for _l2, ...: of single levels, _l1 being the finest.
+      - l2_loss, l1_loss, linf_loss, spectral_convergence: of the finest level.
+      - codebook_use_l1, ...: part of a level's codebook that this batch uses.
+      - in training also, averaged over levels: those of `quantizer.update`; fit, mean squared
+        distance of vectors to their codes; pn, standard deviation of all elements of vectors.
+
+    Raises:
+      ValueError: the audio does not fit the model, or there is no key to train with.
+    """
+    _check_audio(model, audio)
+    if train and key is None:
+        raise ValueError("key=None: training needs a key, for codes to restart; give one")
+    spectra = losses.spectra(audio)
+    updated: list[Codebook] = []
+    moves: list[dict[str, Array]] = []
+    found: list[dict[str, Array]] = []
+    for level, book in enumerate(codebooks):
+        vectors = _analyse(model, params, audio, level)
+        codes = quantizer.nearest(book, vectors)
+        rounded = quantizer.lookup(book, codes)
+        commit = jnp.mean(jnp.square(vectors - jax.lax.stop_gradient(rounded)))
+        output = _synthesise(model, params, quantizer.pass_through(vectors, rounded), level)
+        apart = losses.distances(audio, spectra, output, bandwidth, model.linf_count)
+        apart |= {
+            "recons": _weighted(apart, l2=model.l2, l1=model.l1, linf=model.linf),
+            "commit": commit,
+            "use": quantizer.used(codes, model.bins),
+        }
+        found.append(apart)
+        if train:
+            book, moved = quantizer.update(
+                book,
+                vectors,
+                codes,
+                _fold(key, level),
+                decay=model.decay,
+                threshold=model.restart_threshold,
+            )
+            spread = jnp.sqrt(jnp.mean(jnp.square(vectors - jnp.mean(vectors))))
+            moves.append(moved | {"fit": model.code_width * commit, "pn": spread})
+        updated.append(book)
+    sums = {name: sum(one[name] for one in found) for name in _SUMMED}
+    total = sums["recons"] + _weighted(
+        sums, commit=model.commit, spectral=model.spectral, multispectral=model.multispectral
+    )
+    metrics = {_METRICS[name]: value for name, value in sums.items()}
+    metrics |= {_METRICS[name]: found[0][name] for name in ("l2", "l1", "linf", "convergence")}
+    for level, one in enumerate(found):
+        for name in ("recons", "spectral", "multispectral", "convergence", "use"):
+            metrics[f"{_METRICS[name]}_l{level + 1}"] = one[name]
+    for name in moves[0] if moves else ():
+        metrics[name] = sum(one[name] for one in moves) / len(moves)
+    return total, (tuple(updated), metrics)
+
+
+_SUMMED = ("recons", "spectral", "multispectral", "commit")
+_METRICS = {
+    "recons": "recons_loss",
+    "spectral": "spectral_loss",
+    "multispectral": "multispectral_loss",
+    "commit": "commit_loss",
+    "l2": "l2_loss",
+    "l1": "l1_loss",
+    "linf": "linf_loss",
+    "convergence": "spectral_convergence",
+    "use": "codebook_use",
+}
+
+
+def _weighted(terms: Mapping[str, Array], **weights: float) -> Array:
+    """The weighted sum; a term without weight costs no backward pass."""
+    return sum((w * terms[name] for name, w in weights.items() if w), start=jnp.float32(0.0))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _draw(key: Array, count: int) -> Array:
+    return jax.random.uniform(key, (count,), jnp.float32, -1.0, 1.0)
+
+
+def _deal(shapes: Any, numbers: Iterator[Array], name: str = "") -> Any:
+    """Fills a tree of shapes with numbers from -1 to 1, scaled as each convolution starts."""
+    if "kernel" not in shapes:
+        return {name: _deal(shapes[name], numbers, name) for name in sorted(shapes)}
+    most = convolution.bound(shapes["kernel"].shape, transposed=name == "up")
+    return {name: most * next(numbers).reshape(shapes[name].shape) for name in sorted(shapes)}
+
+
+def _fold(key: Array | None, level: int) -> Array:
+    return jax.random.fold_in(key, level)
+
+
+def _analyse(model: VQVAE, params: Params, audio: Array, level: int) -> Array:
+    return model.apply({"params": params}, audio, level, method="analyse")
+
+
+def _synthesise(model: VQVAE, params: Params, vectors: Array, level: int) -> Array:
+    return model.apply({"params": params}, vectors, level, method="synthesise")
+
+
+@functools.partial(jax.jit, static_argnames=("model", "level"))
+def _encode(model: VQVAE, weights: Weights, audio: Array, level: int) -> Array:
+    vectors = _analyse(model, weights.params, audio, level)
+    return quantizer.nearest(weights.codebooks[level], vectors)
+
+
+def _check_audio(model: VQVAE, audio: Array | np.ndarray) -> None:
+    shape, hop = np.shape(audio), model.hops[-1]
+    if len(shape) != 3 or shape[2] != 1:
+        raise ValueError(f"audio of shape {shape}: give f32[batch, samples, 1], mixed to mono")
+    if shape[1] % hop or not shape[1]:
+        shorter, longer = shape[1] // hop * hop, (shape[1] // hop + 1) * hop
+        remedy = f"cut it to {shorter} or pad it to {longer}" if shorter else f"pad it to {longer}"
+        raise ValueError(
+            f"audio of {shape[1]} samples is no multiple of the largest hop {hop}: {remedy}"
+        )
+
+
+def _check_codes(model: VQVAE, codes: Array | np.ndarray, level: int) -> None:
+    if not 0 <= level < model.levels:
+        raise ValueError(f"level = {level}: the model has levels 0 to {model.levels - 1}")
+    if np.ndim(codes) != 2 or not np.issubdtype(codes.dtype, np.integer) or not codes.shape[1]:
+        raise ValueError(
+            f"codes of shape {np.shape(codes)}, {codes.dtype}: give i32[batch, length]"
+        )

@@ -1,0 +1,56 @@
+"""What every command here shares: a mistake of the user's is one line and a non-zero exit.
+
+`run(name, main)` parses the flags, sets up logging, and runs `main`.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads files here
+
+from absl import app, flags
+from absl import logging as absl_logging
+
+
+def run(name: str, main: Callable[[], None]) -> None:
+    """Runs a command.
+
+    Args:
+      name: what its messages begin with.
+      main: does the work, once the flags are parsed. A ValueError or an OSError that leaves it is
+        the user's to mend, and is printed as one line; any other error is ours, and is not hidden.
+    """
+
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            return flags.FLAGS(arguments)
+        except (AttributeError, KeyError, TypeError, ValueError, OSError, flags.Error) as error:
+            sys.exit(f"{name}: {line(error)}")
+
+    def guarded(_: list[str]) -> None:
+        absl_logging.use_python_logging(quiet=True)
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+        )
+        for chatty in ("absl", "jax", "orbax", "asyncio"):
+            logging.getLogger(chatty).setLevel(logging.ERROR)
+        try:
+            main()
+        except (ValueError, OSError) as error:
+            sys.exit(f"{name}: {line(error)}")
+        except KeyboardInterrupt:
+            sys.exit(f"{name}: stopped")
+
+    app.run(guarded, flags_parser=parse)
+
+
+def line(error: BaseException) -> str:
+    """An error's message on one line."""
+    message = str(error.args[0] if len(error.args) == 1 else error).replace("\\n", "\n")
+    if "Traceback" in message:  # a config file's own error, which its loader wraps
+        message = message.strip().splitlines()[-1].removeprefix("ValueError: ")
+    if isinstance(error, (KeyError, AttributeError)):
+        message = "the config has no such key: " + message.translate({ord(c): None for c in "'\\"})
+    return " ".join(message.split()) or type(error).__name__

@@ -1,0 +1,49 @@
+"""Samples new songs into a folder, or goes on where that stopped.
+
+    python launch/sample.py --config configs/sample.py --out out \
+        --config.vqvae=runs/vqvae --config.priors=runs/level_0,runs/level_1,runs/level_2 \
+        --config.songs=songs.jsonl --config.seconds=20
+
+Any value of the config is overridden on the command line; a key that the config does not have is
+an error. The folder then holds codes.npz (codes_0, codes_1, ...: int32 [songs, length]),
+level_{n}/item_{i}.wav and settings.json. The same command goes on in the same folder; a
+folder that holds anything else is left alone, unless --overwrite is given.
+"""
+
+import os
+import pathlib
+
+import command
+from absl import flags
+from ml_collections import config_flags
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "What to sample.", lock_config=True)
+OUT = flags.DEFINE_string("out", None, "The session's folder; made if missing.")
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Begin anew, whatever the folder holds.")
+flags.mark_flags_as_required(["config", "out"])
+
+
+def keep_compiled_programs() -> None:
+    """Keeps what is compiled in the user's cache, so that the next run starts at once."""
+    import jax
+    import jaxlib
+
+    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        kept = home / "jukebox_jax" / f"compiled-{jaxlib.__version__}"
+        jax.config.update("jax_compilation_cache_dir", str(kept))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def main() -> None:
+    """Samples."""
+    from jukebox_jax import sharding
+    from jukebox_jax.sampling import session
+
+    keep_compiled_programs()
+    sharding.check_numerics()
+    session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)
+
+
+if __name__ == "__main__":
+    command.run("sample", main)

@@ -1,0 +1,339 @@
+"""A stage is trained, interrupted, gone on with, and does not depend on the number of devices."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jukebox_jax import checkpoint, models
+from jukebox_jax.audio import song, wave
+from jukebox_jax.training import journal, loop
+from jukebox_jax.training.journal import METRICS
+
+ROOT = pathlib.Path(__file__).parent.parent
+ONE = jax.devices()[:1]  # compiles fastest; the mesh has a test of its own
+RATE, LENGTH = 8000, 12000
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Six songs of two notes each, with labels."""
+    folder, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
+    rows, seconds = [], np.arange(LENGTH) / RATE
+    for number in range(6):
+        tones = [np.sin(2 * np.pi * pitch * seconds) for pitch in rng.uniform(100, 900, 2)]
+        wave.save(folder / f"{number}.wav", 0.3 * sum(tones), RATE)
+        rows.append({"path": f"{number}.wav", "artist": "AB"[number % 2], "genre": "x,y"})
+    song.manifest.write(folder / "manifest.jsonl", rows)
+    return folder
+
+
+def vqvae_config(songs: pathlib.Path, **changes) -> dict:
+    config = {
+        "stage": {"kind": "vqvae", "rate": RATE},
+        "model": {
+            "downs": [2, 1],
+            "strides": [2, 2],
+            "multipliers": [1, 1],
+            "bins": 16,
+            "code_width": 4,
+            "width": 4,
+            "depth": 1,
+            "linf_count": 64,
+        },
+        "signals": {},
+        "data": {
+            "source": str(songs),
+            "batch": 8,
+            "samples": 2304,
+            "held_out": 2,
+            "loader": "numpy",
+            "threads": 2,
+        },
+        "optimizer": {"learning_rate": 1e-2, "warmup": 2, "decay": 4},
+        "mesh": {},
+        "run": {
+            "steps": 6,
+            "log_every": 1,
+            "evaluate_every": 3,
+            "evaluate_batches": 2,
+            "examples_every": 6,
+            "checkpoint_every": 2,
+        },
+    }
+    return change(config, changes)
+
+
+def prior_config(songs: pathlib.Path, vqvae: pathlib.Path, level: int, **changes) -> dict:
+    config = vqvae_config(songs)
+    del config["data"]["samples"]
+    config["stage"] = {"kind": "prior", "rate": RATE, "level": level, "vqvae": str(vqvae)}
+    config["model"] = {
+        "context": 64,
+        "block": 8,
+        "bins": 16,
+        "width": 16,
+        "layout": [[["row", "column", "previous"], 1]],
+    }
+    config["signals"] = {
+        "artist": {"kind": "label", "size": 4},
+        "genre": {"kind": "label", "size": 4, "most": 3},
+    }
+    if level == 0:
+        config["signals"]["above"] = {
+            "kind": "codes",
+            "bins": 16,
+            "width": 4,
+            "depth": 1,
+            "downs": 1,
+        }
+    else:
+        config["signals"]["timing"] = {
+            "kind": "timing",
+            "bins": 8,
+            "minimum_seconds": 0.5,
+            "maximum_seconds": 5.0,
+            "rate": RATE,
+        }
+    return change(config, changes)
+
+
+def change(config: dict, changes: dict) -> dict:
+    for path, value in changes.items():
+        section, _, key = path.partition("__")
+        config[section][key] = value
+    return config
+
+
+@pytest.fixture(scope="module")
+def vqvae(songs: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A VQ-VAE that was trained without interruption."""
+    workdir = tmp_path_factory.mktemp("runs") / "vqvae"
+    loop.train_and_evaluate(vqvae_config(songs), workdir, devices=ONE)
+    return workdir
+
+
+def metrics(workdir: pathlib.Path) -> list[dict]:
+    return [json.loads(line) for line in (workdir / METRICS).read_text().splitlines()]
+
+
+def losses(workdir: pathlib.Path) -> list[float]:
+    return [line["train/loss"] for line in metrics(workdir) if "train/loss" in line]
+
+
+def same(one: pathlib.Path, other: pathlib.Path, parts: tuple[str, ...]) -> None:
+    first, second = (checkpoint.load(workdir, parts=parts) for workdir in (one, other))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    assert jax.tree.leaves(first)
+
+
+def test_a_vqvae_is_a_directory(vqvae: pathlib.Path) -> None:
+    names = {path.name for path in vqvae.iterdir()}
+    assert {"config.json", "data.json", "parameters.txt", METRICS, "examples", "6"} <= names
+    assert len(losses(vqvae)) == 6 and losses(vqvae)[-1] < losses(vqvae)[0]
+    held = [line for line in metrics(vqvae) if "evaluate/loss" in line]
+    assert [line["step"] for line in held] == [3, 6]
+    assert 0 < held[-1]["evaluate/codebook_use_l2"] <= 1
+    sounds = {path.name for path in (vqvae / "examples" / "0000006").iterdir()}
+    assert {"0_original.wav", "0_level_0.wav", "1_level_1.wav"} <= sounds
+    stage = models.Stage.load(vqvae)
+    assert stage.kind == "vqvae" and stage.weights.codebooks[1].codes.shape == (16, 4)
+    table = (vqvae / "parameters.txt").read_text()
+    assert "encoder_0" in table and "decoder_1" in table
+
+
+@pytest.mark.parametrize("level", [1, 0])
+def test_a_prior_is_a_directory(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, level: int
+) -> None:
+    config = prior_config(songs, vqvae, level, run__steps=20, run__log_every=1)
+    loop.train_and_evaluate(config, tmp_path / "prior", devices=ONE)
+    found = losses(tmp_path / "prior")
+    assert found[0] == pytest.approx(4.0, abs=0.5)  # bits of 16 codes
+    assert np.mean(found[-3:]) < np.mean(found[:3])
+    stage = models.Stage.load(tmp_path / "prior")
+    assert dict(stage.vocabularies["artist"].ids) == {"A": 1, "B": 2}
+    assert dict(stage.vocabularies["genre"].ids) == {"x": 1, "y": 2}
+    sounds = {path.name for path in (tmp_path / "prior" / "examples" / "0000020").iterdir()}
+    assert {"0_original.wav", "0_reconstructed.wav", "0_sampled.wav"} <= sounds
+    models.Jukebox.load(vqvae=vqvae, priors=(None,) * level + (tmp_path / "prior",))
+
+
+class Crash(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_going_on_changes_nothing(
+    songs: pathlib.Path,
+    vqvae: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: int,
+) -> None:
+    """What follows a crash is what would have been, to the last bit."""
+    workdir, progress = tmp_path / "vqvae", journal.Journal.progress
+
+    def crash(self: journal.Journal, step: int, values: dict) -> None:
+        progress(self, step, values)
+        if step == at:
+            raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "progress", crash)
+        with pytest.raises(Crash):
+            loop.train_and_evaluate(vqvae_config(songs), workdir, devices=ONE)
+    loop.train_and_evaluate(vqvae_config(songs), workdir, devices=ONE)
+    same(workdir, vqvae, ("params", "average", "codebooks", "optimizer"))
+    assert losses(workdir) == losses(vqvae)
+    assert [line["step"] for line in metrics(workdir)] == [line["step"] for line in metrics(vqvae)]
+
+
+def test_nothing_is_done_twice(songs: pathlib.Path, vqvae: pathlib.Path) -> None:
+    before = (vqvae / METRICS).read_text()
+    state = loop.train_and_evaluate(vqvae_config(songs), vqvae, devices=ONE)
+    assert int(state.step) == 6 and (vqvae / METRICS).read_text() == before
+
+
+@pytest.mark.parametrize("kind", ["vqvae", "prior"])
+@pytest.mark.parametrize("mesh", [{"data": 1}, {"data": 2, "fsdp": 2, "tensor": 2}])
+def test_the_number_of_devices_changes_no_loss(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, kind: str, mesh: dict
+) -> None:
+    config = {
+        "vqvae": lambda: vqvae_config(songs, run__examples_every=0, run__evaluate_every=0),
+        "prior": lambda: prior_config(
+            songs, vqvae, 0, run__examples_every=0, run__evaluate_every=0
+        ),
+    }[kind]()
+    loop.train_and_evaluate(config, tmp_path / "all")
+    devices = ONE if mesh == {"data": 1} else None
+    loop.train_and_evaluate({**config, "mesh": mesh}, tmp_path / "other", devices=devices)
+    np.testing.assert_allclose(losses(tmp_path / "all"), losses(tmp_path / "other"), rtol=1e-5)
+
+
+def test_tf_data_feeds_the_same(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    loop.train_and_evaluate(vqvae_config(songs, data__loader="tf"), tmp_path, devices=ONE)
+    same(tmp_path, vqvae, ("params",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model__width": 8}, "holds another stage (config.model.width: was 4, is 8)"),
+        ({"model__widht": 8}, "holds another stage"),
+        ({"data__source": "nowhere"}, "nowhere: no such folder or list of songs"),
+        ({"data__samples": 2301}, "config.data.samples = 2301 is no multiple of"),
+        ({"data__samples": 2048}, "the spectral losses need more than 2048"),
+        ({"mesh__fsdp": 3}, "1 devices are no multiple of 3"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    songs: pathlib.Path, vqvae: pathlib.Path, changes: dict, message: str
+) -> None:
+    before = {path: path.read_bytes() for path in vqvae.rglob("*.json")}
+    with pytest.raises(ValueError) as caught:
+        loop.train_and_evaluate(vqvae_config(songs, **changes), vqvae, devices=ONE)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    if "model__width" in changes:
+        assert before == {path: path.read_bytes() for path in vqvae.rglob("*.json")}
+
+
+def test_a_batch_that_devices_cannot_share(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    config = vqvae_config(songs, data__batch=12)
+    with pytest.raises(ValueError, match="batch = 12 cannot be divided over 8 devices"):
+        loop.train_and_evaluate(config, tmp_path / "vqvae")
+    assert not (tmp_path / "vqvae").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stage__level": 2}, "config.stage.level = 2: the VQ-VAE has levels 0 to 1"),
+        ({"stage__rate": 16000}, "the VQ-VAE hears 8000 samples a second"),
+        ({"model__bins": 32}, "config.model.bins = 32, but the VQ-VAE has 16"),
+        (
+            {"signals__above": {"kind": "codes", "bins": 16, "width": 4, "depth": 1, "downs": 1}},
+            "is the top, and no codes lie above it",
+        ),
+        ({"signals__artist": {"kind": "label", "size": 2}}, "the songs have 2 names of artist"),
+        ({"stage__vqvae": "nowhere"}, "nowhere"),
+    ],
+)
+def test_a_prior_that_does_not_fit_is_one_line(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, changes: dict, message: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        loop.train_and_evaluate(
+            prior_config(songs, vqvae, 1, **changes), tmp_path / "prior", devices=ONE
+        )
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_too_many_bad_steps_end_the_run(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    config = vqvae_config(
+        songs, optimizer__learning_rate=1e30, run__give_up_after=2, run__steps=20, model__l2=1e30
+    )
+    with pytest.raises(loop.TrainingError, match="steps in a row are not finite") as caught:
+        loop.train_and_evaluate(config, tmp_path, devices=ONE)
+    assert "\n" not in str(caught.value)
+    saved = np.load(next(tmp_path.glob("batch_*.npz")))
+    assert saved["audio"].shape == (8, 2304, 1)
+
+
+def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """SIGTERM saves and ends well; kill -9 loses what came after the last checkpoint."""
+    (tmp_path / "config.json").write_text(json.dumps(vqvae_config(songs)))
+    (tmp_path / "config.py").write_text(
+        "import json, pathlib, ml_collections\n"
+        "def get_config():\n"
+        "    text = pathlib.Path(__file__).with_name('config.json').read_text()\n"
+        "    return ml_collections.ConfigDict(json.loads(text))\n"
+    )
+    command = [sys.executable, str(ROOT / "launch" / "train.py"), "--workdir"]
+    config = [f"--config={tmp_path}/config.py", "--config.run.steps=400"]
+    config += ["--config.run.evaluate_every=0", "--config.run.examples_every=0"]
+    config += ["--config.run.checkpoint_every=20", "--config.run.log_every=20"]
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), XLA_FLAGS="")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def start(workdir: pathlib.Path) -> subprocess.Popen:
+        return subprocess.Popen(
+            [*command, str(workdir), *config],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    process = start(whole)
+    ended = start(broken)
+    for way, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
+        wait_for_steps(broken, 2)
+        ended.send_signal(way)
+        errors = ended.communicate(timeout=120)[1]
+        assert ended.returncode == code, errors
+        ended = start(broken)
+    assert ended.wait(timeout=120) == 0, ended.communicate()[1]
+    assert process.wait(timeout=120) == 0, process.communicate()[1]
+    same(whole, broken, ("params", "average", "codebooks", "optimizer"))
+    assert losses(whole) == losses(broken)
+
+
+def wait_for_steps(workdir: pathlib.Path, count: int) -> None:
+    """Until so many lines more have been written."""
+    deadline = time.monotonic() + 120
+    before = len(losses(workdir)) if (workdir / METRICS).exists() else 0
+    while time.monotonic() < deadline:
+        if (workdir / METRICS).exists() and len(losses(workdir)) >= before + count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no step was taken in two minutes")
