@@ -51,6 +51,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         loader="tf",  # or "numpy": the same batches without TensorFlow
         allow_unknown=True,  # songs without a label, or with a new name, count as unknown
         normalise="plain",  # how names of labels are compared
+        alphabet="characters",  # what lyrics are written in
     )
     config.optimizer = dict(
         learning_rate=1.5e-4,

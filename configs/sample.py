@@ -42,5 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0  # song i has seed + i, unless the list of songs says otherwise
     config.batch = 16  # songs side by side
     config.chunk = 256  # codes between two looks at the progress
+    # Also write when each word is sung, as level_{top}/item_{i}.lrc, .srt and .json.
+    config.align = False
     config.allow_unknown = False  # take unknown labels, as if nothing was known
     return config

@@ -60,6 +60,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         loader="tf",  # or "numpy": the same batches without TensorFlow
         allow_unknown=True,  # songs without a label, or with a new name, count as unknown
         normalise="plain",  # how names of labels are compared
+        alphabet="characters",  # what lyrics are written in
     )
     config.optimizer = dict(
         learning_rate=3e-4,

@@ -26,7 +26,7 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"attention/out/kernel", ("tensor", "fsdp")),
     (r"mlp/up/kernel", ("fsdp", "tensor")),
     (r"mlp/down/kernel", ("tensor", "fsdp")),
-    (r"logits/kernel", ("fsdp", "tensor")),
+    (r"(lyric_)?logits/kernel", ("fsdp", "tensor")),
     (r"conditioning/.*/kernel", ("fsdp", "tensor")),
     (r"embedding", ("tensor", "fsdp")),
     (r".*", ()),  # the VQ-VAE, norms, biases, codebooks, counters: a copy on every device

@@ -7,12 +7,14 @@ wrong (a seam, a span, a shift) breaks the count.
 
 import dataclasses
 import functools
+import pathlib
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jukebox_jax import checkpoint
 from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.prior import prior
 from jukebox_jax.prior.conditioning import Codes, Label, Vocabulary
@@ -25,6 +27,8 @@ BINS = 13
 HOPS = (2, 4, 8)
 RATE = 80
 CONTEXTS = (16, 16, 32)  # of the three levels, finest first; two are alike, to compile once
+VQVAE_FIELDS = "downs strides bins code_width width depth multipliers".split()
+PRIOR_FIELDS = "context block bins width layout attention_width tied".split()
 FACTOR = 2  # codes of a level for one above
 
 
@@ -104,8 +108,7 @@ def sound() -> Stage:
         return rng.normal(scale=0.5, size=shape).astype(np.float32)
 
     params = jax.tree.map(lambda leaf: random(*leaf.shape), vqvae.abstract(model))
-    ones = np.ones(BINS, np.float32)
-    books = tuple(Codebook(codes=random(BINS, 4), sums=ones[:, None], counts=ones) for _ in HOPS)
+    books = tuple(Codebook(random(BINS, 4), random(BINS, 4), random(BINS)) for _ in HOPS)
     config = {"stage": {"kind": "vqvae", "rate": RATE}}
     return Stage(model, vqvae.Weights(params, books), config)
 
@@ -135,3 +138,24 @@ def noisy() -> Jukebox:
         config = {"stage": {"kind": "prior", "level": level, "rate": RATE}}
         stages.append(Stage(random, params, config, {"artist": vocabulary}))
     return Jukebox(sound(), tuple(stages))
+
+
+def save(folder: pathlib.Path) -> dict[str, str]:
+    """Writes the stages of `noisy` as directories; what a config of a session says of them."""
+    box = noisy()
+    vqvae_fields = {name: getattr(box.vqvae.model, name) for name in VQVAE_FIELDS}
+    config = {**box.vqvae.config, "model": vqvae_fields}
+    weights = {"params": box.vqvae.weights.params, "codebooks": box.vqvae.weights.codebooks}
+    checkpoint.save_stage(folder / "vqvae", config, weights)
+    for level, one in enumerate(box.priors):
+        assert one is not None
+        fields = {name: getattr(one.model, name) for name in PRIOR_FIELDS}
+        signals = {"artist": {"kind": "label", "size": 3}}
+        if level < 2:
+            above = dict(bins=BINS, width=4, depth=1, downs=1, stride=FACTOR)
+            signals["above"] = {"kind": "codes", **above}
+        words = {name: vocabulary.to_json() for name, vocabulary in one.vocabularies.items()}
+        config = {**one.config, "model": fields, "signals": signals}
+        checkpoint.save_stage(folder / f"level_{level}", config, {"params": one.weights}, words)
+    priors = ",".join(str(folder / f"level_{level}") for level in range(3))
+    return {"vqvae": str(folder / "vqvae"), "priors": priors}

@@ -1,7 +1,5 @@
 """Each pattern is stated once as a mask and once as a fast path, and the two agree."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +14,8 @@ OVER_CONTEXT = [pattern for pattern in attention.PATTERNS if pattern != "memory"
 TOLERANCE = {"float32": 1e-6, "bfloat16": 2e-2}
 
 
-def three(shape: tuple[int, ...] = SHAPE) -> list[jax.Array]:
-    keys = jax.random.split(jax.random.key(0), 3)
-    return [jax.random.normal(key, shape) for key in keys]
+def three(shape: tuple[int, ...] = SHAPE) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).standard_normal((3, *shape), np.float32))
 
 
 def defined(pattern: str, query, key, value, grid: Grid) -> np.ndarray:
@@ -121,6 +118,23 @@ def test_one_row_alone(pattern: str) -> None:
     values = three((1, 6, 1, 4))
     expected = defined(pattern, *values, grid)
     np.testing.assert_allclose(attend_all(*values, grid)[pattern], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", ["dense", "prefix", "summary_spread"])
+def test_many_scores_are_computed_row_by_row(pattern: str, monkeypatch) -> None:
+    def both(query, key, value) -> tuple[jax.Array, jax.Array]:
+        mixed = attention.attend(pattern, query, key, value, GRID)
+        return mixed, jax.grad(
+            lambda key: jnp.sum(attention.attend(pattern, query, key, value, GRID) ** 2)
+        )(key)
+
+    whole = jax.jit(both, compiler_options=QUICK)(*three())
+    monkeypatch.setattr(attention, "_MOST_SCORES", 0)
+    traced = jax.jit(lambda *values: both(*values)).trace(*three())
+    assert "scan" in str(traced.jaxpr)
+    by_row = traced.lower().compile(compiler_options=QUICK)(*three())
+    for one, two in zip(whole, by_row, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 def test_no_sparse_pattern_forms_all_scores() -> None:

@@ -60,10 +60,8 @@ def attend_all(grid: Grid, query, key, value) -> dict[str, jax.Array]:
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_position_by_position_is_all_at_once(grid: Grid) -> None:
-    shape = (2, grid.context, HEADS, WIDTH)
-    query, key, value = (
-        jax.random.normal(k, shape) for k in jax.random.split(jax.random.key(1), 3)
-    )
+    shape = (3, 2, grid.context, HEADS, WIDTH)
+    query, key, value = np.random.default_rng(1).standard_normal(shape, np.float32)
     expected = attend_all(grid, query, key, value)
     before = go_on._cache_size()
     for known in range(grid.context + 1):
@@ -80,13 +78,19 @@ def test_position_by_position_is_all_at_once(grid: Grid) -> None:
 
 def test_memory_is_remembered_as_it_is() -> None:
     grid = GRIDS["grid"]
-    query = jax.random.normal(jax.random.key(3), (2, grid.context, HEADS, WIDTH))
-    key, value = jax.random.normal(jax.random.key(4), (2, 2, 11, HEADS, WIDTH))
-    expected = attention.attend("memory", query, key, value, grid)
-    kept = cache.fill("memory", merged(key), merged(value), 5, grid)
+    generator = np.random.default_rng(3)
+    query = generator.standard_normal((2, grid.context, HEADS, WIDTH), np.float32)
+    key, value = generator.standard_normal((2, 2, 11, HEADS, WIDTH), np.float32)
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def both(position: int) -> tuple[jax.Array, jax.Array]:
+        whole = attention.attend("memory", query, key, value, grid)
+        kept = cache.fill("memory", merged(key), merged(value), 5, grid)
+        at = jnp.asarray(query)[:, position]
+        return cache.attend_next("memory", at, kept, position, grid), whole[:, position]
+
     for position in (0, 17):
-        mixed = cache.attend_next("memory", query[:, position], kept, position, grid)
-        np.testing.assert_allclose(mixed, expected[:, position], atol=1e-6)
+        np.testing.assert_allclose(*both(position), atol=1e-6)
 
 
 def test_no_cache_is_longer_than_it_must_be() -> None:
@@ -108,10 +112,13 @@ def test_no_cache_is_longer_than_it_must_be() -> None:
 @pytest.mark.parametrize("pattern", attention.PATTERNS)
 def test_bfloat16_stays_bfloat16(pattern: str) -> None:
     grid = GRIDS["one_row"]
-    kept = cache.empty(pattern, 1, grid, HEADS * WIDTH, "bfloat16", tokens=4)
-    query = jnp.ones((1, HEADS, WIDTH), jnp.bfloat16)
-    if pattern != "memory":
-        row = jnp.ones((1, HEADS * WIDTH), jnp.bfloat16)
-        kept = cache.remember(pattern, kept, row, row, 5, grid)
-    mixed = cache.attend_next(pattern, query, kept, 5, grid)
-    assert mixed.dtype == kept.key.dtype == jnp.bfloat16
+
+    def run(query: jax.Array, row: jax.Array) -> tuple[jax.Array, cache.KV]:
+        kept = cache.empty(pattern, 1, grid, HEADS * WIDTH, "bfloat16", tokens=4)
+        if pattern != "memory":
+            kept = cache.remember(pattern, kept, row, row, 5, grid)
+        return cache.attend_next(pattern, query, kept, 5, grid), kept
+
+    row = jnp.zeros((1, HEADS * WIDTH), jnp.bfloat16)
+    shapes = jax.eval_shape(run, row.reshape(1, HEADS, WIDTH), row)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(shapes)} == {"bfloat16"}

@@ -245,8 +245,10 @@ def test_one_compilation_a_level() -> None:
     compose.sample(box, ONE * 3, 60 * TOP, settings=settings(batch=2, chunk=3))
     after = compiled()
     assert after == (before[0] + 2, before[1] + 2)
-    compose.sample(box, ONE * 3, 45 * TOP, settings=settings(batch=2, chunk=50))
+    compose.sample(box, ONE * 3, 60 * TOP, settings=settings(batch=2, chunk=50))
     assert compiled() == after
+    compose.sample(box, ONE * 3, 45 * TOP, settings=settings(batch=2))
+    assert compiled()[1] == after[1]  # as much of a past as here was never read before
 
 
 def test_one_level_at_a_time_lies_on_the_device() -> None:

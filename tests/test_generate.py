@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax.prior import prior
+from jukebox_jax.prior.conditioning import LyricsPrefix
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.sampling import generate
 
@@ -178,6 +179,28 @@ def test_chunks_change_nothing(chunk: int) -> None:
             model, params, state, min(until, 48), conditioning, seeds(3), start=0
         )
     assert np.array_equal(state.window, whole()) and int(state.position) == 48
+
+
+@pytest.mark.parametrize("known", [0, 5, 8, 17, 30])
+def test_no_more_is_read_than_is_known(known: int) -> None:
+    model, params, conditioning = small()
+    cut = np.where(np.arange(48) < known, whole(), 30)
+    read = generate.reading(model, known)
+    assert known <= read <= known + 8 and read % 8 == 0
+    state = generate.begin(model, params, jnp.asarray(cut), known, conditioning, read=read)
+    state = generate.advance(model, params, state, 48, conditioning, seeds(3))
+    assert np.array_equal(state.window, whole())
+
+
+def test_readings_are_few_and_whole_rows() -> None:
+    published = Prior(context=8192, block=64)
+    found = [generate.reading(published, known) for known in (0, 1, 1024, 1025, 4096, 7168, 8192)]
+    assert found == [1024, 1024, 1024, 2048, 4096, 7168, 8192]
+    tokens = LyricsPrefix(tokens=384, size=79)
+    single = Prior(context=6144, block=102, signals=(("lyrics", tokens),))
+    found = [generate.reading(single, known) for known in (0, 432, 433, 3072, 6144)]
+    assert found == [432, 432, 1248, 3696, 6144]
+    assert {(384 + read) % 102 for read in found} == {0}
 
 
 def test_neighbours_change_nothing() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from jukebox_jax import checkpoint, models
 from jukebox_jax.audio import song, wave
-from jukebox_jax.training import journal, loop
+from jukebox_jax.training import evaluation, journal, loop
 from jukebox_jax.training.journal import METRICS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -153,7 +153,7 @@ def test_a_vqvae_is_a_directory(vqvae: pathlib.Path) -> None:
 def test_a_prior_is_a_directory(
     songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, level: int
 ) -> None:
-    config = prior_config(songs, vqvae, level, run__steps=20, run__log_every=1)
+    config = prior_config(songs, vqvae, level, run__steps=20, run__examples_every=20)
     loop.train_and_evaluate(config, tmp_path / "prior", devices=ONE)
     found = losses(tmp_path / "prior")
     assert found[0] == pytest.approx(4.0, abs=0.5)  # bits of 16 codes
@@ -170,7 +170,10 @@ class Crash(Exception):
     """Stands for whatever ends a process."""
 
 
-@pytest.mark.parametrize("at", [1, 3, 5])
+QUIET = {"run__evaluate_every": 0, "run__examples_every": 0}  # fewer functions to compile
+
+
+@pytest.mark.parametrize("at", [1, 5])
 def test_going_on_changes_nothing(
     songs: pathlib.Path,
     vqvae: pathlib.Path,
@@ -189,11 +192,10 @@ def test_going_on_changes_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(journal.Journal, "progress", crash)
         with pytest.raises(Crash):
-            loop.train_and_evaluate(vqvae_config(songs), workdir, devices=ONE)
-    loop.train_and_evaluate(vqvae_config(songs), workdir, devices=ONE)
+            loop.train_and_evaluate(vqvae_config(songs, **QUIET), workdir, devices=ONE)
+    loop.train_and_evaluate(vqvae_config(songs, **QUIET), workdir, devices=ONE)
     same(workdir, vqvae, ("params", "average", "codebooks", "optimizer"))
     assert losses(workdir) == losses(vqvae)
-    assert [line["step"] for line in metrics(workdir)] == [line["step"] for line in metrics(vqvae)]
 
 
 def test_nothing_is_done_twice(songs: pathlib.Path, vqvae: pathlib.Path) -> None:
@@ -203,26 +205,25 @@ def test_nothing_is_done_twice(songs: pathlib.Path, vqvae: pathlib.Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["vqvae", "prior"])
-@pytest.mark.parametrize("mesh", [{"data": 1}, {"data": 2, "fsdp": 2, "tensor": 2}])
-def test_the_number_of_devices_changes_no_loss(
-    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, kind: str, mesh: dict
+def test_the_mesh_changes_no_loss(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, kind: str
 ) -> None:
-    config = {
-        "vqvae": lambda: vqvae_config(songs, run__examples_every=0, run__evaluate_every=0),
-        "prior": lambda: prior_config(
-            songs, vqvae, 0, run__examples_every=0, run__evaluate_every=0
-        ),
-    }[kind]()
-    loop.train_and_evaluate(config, tmp_path / "all")
-    devices = ONE if mesh == {"data": 1} else None
-    loop.train_and_evaluate({**config, "mesh": mesh}, tmp_path / "other", devices=devices)
-    np.testing.assert_allclose(losses(tmp_path / "all"), losses(tmp_path / "other"), rtol=1e-5)
+    quiet = {**QUIET, "run__steps": 3}
+    config = (
+        vqvae_config(songs, **quiet) if kind == "vqvae" else prior_config(songs, vqvae, 0, **quiet)
+    )
+    loop.train_and_evaluate(config, tmp_path / "one", devices=ONE)
+    for mesh in ({"data": 8}, {"data": 2, "fsdp": 2, "tensor": 2}):
+        workdir = tmp_path / "x".join(map(str, mesh.values()))
+        loop.train_and_evaluate({**config, "mesh": mesh}, workdir)
+        np.testing.assert_allclose(losses(workdir), losses(tmp_path / "one"), rtol=1e-5)
 
 
 def test_tf_data_feeds_the_same(
     songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    loop.train_and_evaluate(vqvae_config(songs, data__loader="tf"), tmp_path, devices=ONE)
+    config = vqvae_config(songs, data__loader="tf", **QUIET)
+    loop.train_and_evaluate(config, tmp_path, devices=ONE)
     same(tmp_path, vqvae, ("params",))
 
 
@@ -279,15 +280,22 @@ def test_a_prior_that_does_not_fit_is_one_line(
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_too_many_bad_steps_end_the_run(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    config = vqvae_config(
-        songs, optimizer__learning_rate=1e30, run__give_up_after=2, run__steps=20, model__l2=1e30
-    )
+def test_too_many_bad_steps_end_the_run(
+    songs: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = evaluation.batches
+
+    def damaged(*arguments, **keywords):
+        for number, batch in enumerate(batches(*arguments, **keywords)):
+            yield {**batch, "audio": batch["audio"] * np.float32(np.nan if number else 1)}
+
+    monkeypatch.setattr(evaluation, "batches", damaged)
+    config = vqvae_config(songs, **QUIET, run__give_up_after=2)
     with pytest.raises(loop.TrainingError, match="steps in a row are not finite") as caught:
         loop.train_and_evaluate(config, tmp_path, devices=ONE)
     assert "\n" not in str(caught.value)
     saved = np.load(next(tmp_path.glob("batch_*.npz")))
-    assert saved["audio"].shape == (8, 2304, 1)
+    assert saved["audio"].shape == (8, 2304, 1) and np.isnan(saved["audio"]).all()
 
 
 def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -300,10 +308,11 @@ def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathli
         "    return ml_collections.ConfigDict(json.loads(text))\n"
     )
     command = [sys.executable, str(ROOT / "launch" / "train.py"), "--workdir"]
-    config = [f"--config={tmp_path}/config.py", "--config.run.steps=400"]
+    config = [f"--config={tmp_path}/config.py", "--config.run.steps=200"]
     config += ["--config.run.evaluate_every=0", "--config.run.examples_every=0"]
     config += ["--config.run.checkpoint_every=20", "--config.run.log_every=20"]
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), XLA_FLAGS="")
+    cache = jax.config.jax_compilation_cache_dir
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_COMPILATION_CACHE_DIR=cache)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
     def start(workdir: pathlib.Path) -> subprocess.Popen:

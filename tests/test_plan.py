@@ -174,7 +174,7 @@ def test_priors_that_do_not_fit_the_vqvae() -> None:
             dict(hop_fraction=(0.5, 0.5)),
             "hop_fraction=.0.5, 0.5.: give one number, or one for each",
         ),
-        (dict(hop_fraction=(0.5, 0.45, 0.5)), "steps by 7 codes.* one for 2.: give 0.375"),
+        (dict(hop_fraction=(0.5, 0.45, 0.5)), "steps by 7 codes.*one for 2.: give 0.375"),
         (dict(hop_fraction=0.01), "hop_fraction=0.01 at level 2: .*from one code .0.031. to 1"),
         (dict(hop_fraction=1.5), "hop_fraction=1.5 at level 2"),
         (dict(temperature=0.0), "temperature=0.0 at level 2: .*or top_k=1"),

@@ -134,6 +134,7 @@ def test_moments_and_averages_lie_with_their_parameters() -> None:
 
 def test_names_match_whole_and_from_the_right() -> None:
     assert sharding.axes("mlp/up/kernel") == sharding.axes("0/nu/x/mlp/up/kernel") != ()
+    assert sharding.axes("lyric_logits/kernel") == sharding.axes("logits/kernel") != ()
     assert sharding.axes("prenmlp/up/kernel") == ()
     assert sharding.axes("mlp/up/kernel/scale") == ()
     assert sharding.axes("encoder_0/block_0/out/kernel") == ()

@@ -98,6 +98,7 @@ def labels(row: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
     `lyrics_file` is replaced by `lyrics`, the text of that file. Timed lyrics, given as
     [[seconds, text], ...] (in a table: as the JSON of that) under `lyrics` or `lyrics_times`,
     become a list of (seconds, text) pairs; they are the `lyrics` too where there are no others.
+    Schedules over time and objects with start, end and text stay as they are.
 
     Args:
       row: a row of a list.
@@ -166,7 +167,12 @@ def _table(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, str) and not value.lstrip().startswith("[[")
+    """Text of any form, or the objects of a schedule or of subtitles, which others read."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, Mapping) for item in value)
+    return isinstance(value, Mapping) or (
+        isinstance(value, str) and not value.lstrip().startswith("[[")
+    )
 
 
 def _pairs(name: str, value: Any) -> list[tuple[float, str]]:

@@ -63,7 +63,8 @@ def find(data: bytes) -> Frames | None:
     """
     position = end = _after_tag(data, 0)
     offsets = array.array("Q")
-    frame, rate, trimmed = 0, 0, 0
+    frame, rate = 0, 0
+    trimmed: int | None = 0
     at_start = True  # nothing yet vouches for the next header
     while position + 4 <= len(data):
         head = _header(data, position)

@@ -28,6 +28,10 @@ PATTERNS = (
 """The patterns by name; all but "memory" attend to the context itself."""
 
 
+_MOST_SCORES = 1 << 24
+"""Scores a song and head, above which they are not computed at once."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid:
     """How a context is read.
@@ -169,17 +173,21 @@ def attend(pattern: str, query: Array, key: Array, value: Array, grid: Grid) -> 
     if pattern in ("row", "column", "previous"):
         by_row = (shape[0], grid.rows, grid.block, *shape[2:])
         query, key, value = query.reshape(by_row), key.reshape(by_row), value.reshape(by_row)
+    seen: np.ndarray | None = None
     if pattern == "column":
         seen = np.tri(grid.rows, dtype=bool)
         weights = softmax(_scores("brchd,bschd->bchrs", query, key), seen).astype(value.dtype)
         return jnp.einsum("bchrs,bschd->brchd", weights, value).reshape(shape)
     if pattern in ("row", "previous"):
-        if pattern == "previous":
+        if pattern == "row":
+            seen = np.tri(grid.block, dtype=bool)
+        else:
             key, value = _row_before(key), _row_before(value)
-        seen = np.tri(grid.block, dtype=bool) if pattern == "row" else None
         weights = softmax(_scores("brqhd,brkhd->brhqk", query, key), seen).astype(value.dtype)
         return jnp.einsum("brhqk,brkhd->brqhd", weights, value).reshape(shape)
     if pattern != "memory":
+        if grid.rows > 1 and grid.context * len(places(pattern, grid)) > _MOST_SCORES:
+            return _attend_by_row(pattern, query, key, value, grid)
         value = keep(pattern, value, grid)
     weights = weigh(pattern, query, key, grid).astype(value.dtype)
     return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
@@ -202,6 +210,23 @@ def weigh(pattern: str, query: Array, key: Array, grid: Grid) -> Array:
         seen = places(pattern, grid)[None, :] <= np.arange(grid.context)[:, None]
         key = keep(pattern, key, grid)
     return softmax(_scores("bqhd,bkhd->bhqk", query, key), seen)
+
+
+def _attend_by_row(pattern: str, query: Array, key: Array, value: Array, grid: Grid) -> Array:
+    """As `attend`, a row of queries at a time, so that not all scores are there at once."""
+    shape = query.shape
+    kept, key, value = places(pattern, grid), keep(pattern, key, grid), keep(pattern, value, grid)
+
+    @jax.checkpoint
+    def attend_row(row: tuple[Array, Array]) -> Array:
+        query, first = row
+        seen = kept[None, :] <= (first + np.arange(grid.block))[:, None]
+        weights = softmax(_scores("bqhd,bkhd->bhqk", query, key), seen).astype(value.dtype)
+        return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
+
+    by_row = query.reshape(shape[0], grid.rows, grid.block, *shape[2:]).swapaxes(0, 1)
+    mixed = jax.lax.map(attend_row, (by_row, np.arange(grid.rows) * grid.block))
+    return mixed.swapaxes(0, 1).reshape(shape)
 
 
 def softmax(scores: Array, seen: Array | np.ndarray | None) -> Array:

@@ -46,8 +46,8 @@ def length(pattern: str, grid: Grid, tokens: int = 0) -> int:
 
 def empty(pattern: str, batch: int, grid: Grid, width: int, dtype: str, tokens: int = 0) -> KV:
     """A cache of zeros; `width` is heads * head_width."""
-    zeros = jnp.zeros((batch, length(pattern, grid, tokens), width), dtype)
-    return KV(key=zeros, value=zeros)
+    shape = (batch, length(pattern, grid, tokens), width)
+    return KV(key=jnp.zeros(shape, dtype), value=jnp.zeros(shape, dtype))  # two, to be donated
 
 
 def fill(pattern: str, key: Array, value: Array, known: Array | int, grid: Grid) -> KV:

@@ -6,6 +6,7 @@ and values have a kernel each in training, and share one in decoding, where a st
 products. Vectors come in and go out: nothing here knows of codes, labels or other layers.
 """
 
+import dataclasses
 from typing import Any
 
 import flax.linen as nn
@@ -64,10 +65,18 @@ class Attention(nn.Module):
         return self.out(self._attend(self.query(x), self.key(source), self.value(source)))
 
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
-        """All positions at once, and the cache of the first `known`."""
+        """Whole rows from the first on at once, and the cache of the first `known` positions."""
         query, key, value = self._project(x, memory)
-        cache = caches.fill(self.pattern, key, value, known, self.grid)
-        return self.out(self._attend(query, key, value)), cache
+        if self.pattern == "memory" or x.shape[1] == self.grid.context:
+            cache = caches.fill(self.pattern, key, value, known, self.grid)
+            return self.out(self._attend(query, key, value)), cache
+        rest = ((0, 0), (0, self.grid.context - x.shape[1]), (0, 0))
+        wide = [jnp.pad(each, rest) for each in (query, key, value)]
+        cache = caches.fill(self.pattern, wide[1], wide[2], known, self.grid)
+        if self.pattern in ("row", "column", "previous"):  # what they see needs no later row
+            grid = dataclasses.replace(self.grid, context=x.shape[1])
+            return self.out(self._attend(query, key, value, grid)), cache
+        return self.out(self._attend(*wide)[:, : x.shape[1]]), cache
 
     def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
         """One position: [batch, width] to the same, and the cache with it."""
@@ -91,9 +100,9 @@ class Attention(nn.Module):
         query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
         return query, key, value
 
-    def _attend(self, query: Array, key: Array, value: Array) -> Array:
+    def _attend(self, query: Array, key: Array, value: Array, grid: Grid | None = None) -> Array:
         query, key, value = (self._by_head(each) for each in (query, key, value))
-        mixed = attention.attend(self.pattern, query, key, value, self.grid)
+        mixed = attention.attend(self.pattern, query, key, value, grid or self.grid)
         return mixed.reshape(*mixed.shape[:-2], self.state)
 
     def _by_head(self, merged: Array) -> Array:
@@ -152,7 +161,7 @@ class Layer(nn.Module):
         return self._add(x, self.attention(self.norm_1(x), memory))
 
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
-        """All positions at once, and the cache of the first `known`."""
+        """Whole rows from the first on at once, and the cache of the first `known` positions."""
         mixed, cache = self.attention.fill(self.norm_1(x), known, memory)
         return self._add(x, mixed), cache
 

@@ -149,7 +149,7 @@ class Prior(nn.Module):
         )
 
     def fill(self, codes: Array, known: Array | int, conditioning: Conditioning) -> Cache:
-        """The cache of the lyrics and the first `known` codes."""
+        """The cache of the lyrics and the first `known` codes, of which whole rows are given."""
         x = self._shifted(codes, conditioning)
         return self.transformer.fill(x, known + self.prefix, conditioning.memory)
 
@@ -179,7 +179,8 @@ class Prior(nn.Module):
         """How much each code's position attends to each lyric token in layer `index`."""
         x = self._shifted(codes, conditioning)
         weights = self.transformer.weights(x, index, conditioning.memory)
-        return weights[:, :, self.prefix :, : self.lyrics.tokens]
+        tokens = self.lyrics.tokens if self.lyrics else 0
+        return weights[:, :, self.prefix :, :tokens]
 
     def _shifted(self, codes: Array, conditioning: Conditioning) -> Array:
         """Embedded inputs of the whole sequence: at each position what stands before it."""
@@ -188,9 +189,9 @@ class Prior(nn.Module):
             sequence = jnp.concatenate([conditioning.prefix, sequence], axis=1)
         start = jnp.broadcast_to(conditioning.start, (batch, 1, self.width))
         x = jnp.concatenate([start, self.codes(sequence[:, :-1])], axis=1)
-        x = x + self.positions(jnp.arange(self.prefix + self.context))
+        x = x + self.positions(jnp.arange(x.shape[1]))
         track = self._track(conditioning.track)
-        return x if track is None else x + track
+        return x if track is None else x + track[:, : x.shape[1]]
 
     def _track(self, track: Array | None) -> Array | None:
         """The track over the whole sequence: nothing is added where lyrics stand."""

@@ -137,8 +137,9 @@ def prefill(
     Args:
       model: the prior.
       params: its parameters, stacked or not.
-      codes: i32[batch, context], as in `step`; from `known` on they do not matter.
-      known: how many count, from 0 to context; may be traced.
+      codes: i32[batch, context], as in `step`; from `known` on they do not matter. Or only the
+        first of them, as many as fill whole rows with the lyrics in front: no others are read.
+      known: how many count, from 0 to as many as are given; may be traced.
       conditioning: what `condition` gave.
     """
     params = unstack(model, params)

@@ -77,7 +77,7 @@ class Label:
         value = song.labels.get(name)
         if vocabulary is None:
             raise LabelError(f"signal {name!r} has no vocabulary: give one under its name")
-        if value is None or (isinstance(value, (list, tuple)) and not value):
+        if value is None or value in ([], ()):
             if not allow_unknown:
                 raise LabelError(
                     f"{of(song)} has no label {name!r}: give it one, or allow unknown labels"
@@ -152,8 +152,11 @@ class Timing:
     ) -> Array:
         """[batch, 3] to [batch, context, width]."""
         total, start, length = (values[:, i : i + 1].astype(jnp.float32) for i in range(3))
-        least, most = self.minimum_seconds * self.rate, self.maximum_seconds * self.rate
-        part = jnp.arange(context, dtype=jnp.float32) / context
+        # An array, not a constant: a division by a constant would be compiled as a product with
+        # its reciprocal, which moves what stands on the edge of two bins into the wrong one.
+        nothing = 0.0 * total
+        least, most = self.minimum_seconds * self.rate, self.maximum_seconds * self.rate + nothing
+        part = np.arange(context, dtype=np.float32) / np.float32(context)
         end = start + length
         absolute = start + (end - start) * part
         first, last = start / total, jnp.minimum(end / total, 1.0)

@@ -151,7 +151,13 @@ class Transformer(nn.Module):
         return x
 
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> Cache:
-        """The cache of the first `known` positions of x, over per-layer parameters."""
+        """The cache of the first `known` positions, over per-layer parameters.
+
+        Args:
+          x: [batch, length, width], whole rows from the first on.
+          known: how many positions count.
+          memory: as above.
+        """
         kept = []
         for layer in self.layer:
             x, cache = layer.fill(x, known, memory)

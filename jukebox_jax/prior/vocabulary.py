@@ -57,15 +57,23 @@ class Vocabulary:
             name = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
         return name
 
-    def words(self, value: str | Iterable[str], most: int = 1) -> tuple[str, ...]:
-        """A label's value as normalised names: a bag of words where `most` is above 1."""
-        if not isinstance(value, str):
-            return tuple(word for item in value for word in self.words(item, most))
-        whole = self.plain(value)
+    def words(self, value: Any, most: int = 1) -> tuple[str, ...]:
+        """A label's value as normalised names.
+
+        Args:
+          value: text, or a list of texts; a number is taken as it is written.
+          most: slots of the bag of words; text is split only where there are several.
+
+        Returns:
+          At least one name; "" stands for nothing.
+        """
+        if isinstance(value, (list, tuple)):
+            return tuple(word for item in value for word in self.words(item, most)) or ("",)
+        whole = self.plain(str(value))
         if most == 1 or self.normalise == "v3":
             return (whole,)
         separator = "_" if self.normalise == "v2" else ","
-        return tuple(word.strip() for word in whole.split(separator))
+        return tuple(word.strip() for word in whole.split(separator) if word.strip()) or ("",)
 
     def id(self, name: str, allow_unknown: bool = False) -> int:
         """The id of a name.
@@ -84,9 +92,7 @@ class Vocabulary:
         return UNKNOWN if known is None else known
 
     @classmethod
-    def build(
-        cls, names: Iterable[Any], normalise: str = "plain", most: int = 1
-    ) -> "Vocabulary":
+    def build(cls, names: Iterable[Any], normalise: str = "plain", most: int = 1) -> "Vocabulary":
         """A vocabulary of these names, numbered from 1 in sorted order."""
         empty = cls(normalise=normalise)
         words = {word for name in names for word in empty.words(name, most)} - {""}
@@ -101,11 +107,14 @@ class Vocabulary:
           LabelError: a line is not of that form.
         """
         ids = {}
-        for number, line in enumerate(pathlib.Path(path).read_text("utf-8").splitlines(), start=1):
+        lines = (
+            pathlib.Path(path).read_text("utf-8-sig").split("\n")
+        )  # a name may hold any other break
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             name, _, index = line.rpartition(";")
-            if not name or not index.strip().isdigit():
+            if not name or not index.strip().isdecimal():
                 raise LabelError(f"{path}, line {number}: {line!r} is not of the form name;id")
             ids[name.strip().lower() if normalise != "plain" else name.strip()] = int(index)
         return cls(normalise=normalise, ids=ids)

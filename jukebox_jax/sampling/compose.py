@@ -180,6 +180,12 @@ def _fill(run: _Run, step: Level, held: Sequence[np.ndarray]) -> np.ndarray:
     codes[:, : held[step.level].shape[1]] = held[step.level]
     known = plans.filled(codes)
     missing, begun = codes.size - sum(known), time.monotonic()
+    laid = {
+        filled: windows.windows(step.total, step.context, step.hop, filled) for filled in set(known)
+    }
+    # As far as any of the windows knows, so that one compilation serves them all.
+    most = max((window.known for found in laid.values() for window in found), default=0)
+    read = generate.reading(stage.model, most)
     with tqdm.tqdm(
         total=missing,
         desc=f"level {step.level}",
@@ -188,7 +194,7 @@ def _fill(run: _Run, step: Level, held: Sequence[np.ndarray]) -> np.ndarray:
     ) as bar:
         for group in windows.groups(known, run.settings.batch):
             rows = np.array(group)
-            for window in windows.windows(step.total, step.context, step.hop, known[group[0]]):
+            for window in laid[known[group[0]]]:
                 conditioning = conditioned(
                     step,
                     stage,
@@ -203,7 +209,9 @@ def _fill(run: _Run, step: Level, held: Sequence[np.ndarray]) -> np.ndarray:
                 here = np.arange(window.start, window.start + window.until)
                 past = np.zeros((len(rows), step.context), np.int32)
                 past[:, : window.until] = codes[rows[:, None], here]
-                state = generate.begin(stage.model, params, past, window.known, conditioning)
+                state = generate.begin(
+                    stage.model, params, past, window.known, conditioning, read=read
+                )
                 for position in range(window.known, window.until, run.settings.chunk):
                     end = min(position + run.settings.chunk, window.until)
                     state = generate.advance(

@@ -91,17 +91,42 @@ def generate(
     return advance(model, params, state, until, conditioning, keys, start=start, **settings).window
 
 
-@functools.partial(jax.jit, static_argnames="model")
+@functools.partial(jax.jit, static_argnames=("model", "read"))
 def begin(
     model: Prior,
     params: Params,
     window: Array,
     known: Array | int,
     conditioning: Conditioning,
+    *,
+    read: int | None = None,
 ) -> Decoding:
-    """Reads the known codes of a window in one pass; arguments as in `generate`."""
-    cache = prior.prefill(model, params, window, known, conditioning)
+    """Reads the known codes of a window in one pass.
+
+    Args:
+      model: as in `generate`, and so are the others.
+      params: see there.
+      window: see there.
+      known: see there.
+      conditioning: see there.
+      read: how many codes the pass computes, `known` or more, see `reading`; by default all of
+        the window. Each value is another compilation.
+    """
+    cache = prior.prefill(model, params, window[:, :read], known, conditioning)
     return Decoding(window=window, cache=cache, position=jnp.asarray(known, jnp.int32))
+
+
+def reading(model: Prior, known: int) -> int:
+    """How many codes `begin` has to compute to read `known` of a window.
+
+    They and the lyrics in front fill whole rows; of the numbers that do, some eight are used, so
+    that few programs are compiled.
+    """
+    rows = (model.prefix + model.context) // model.block
+    step = math.ceil(rows / 8) * model.block
+    return min(
+        math.ceil((model.prefix + max(known, 1)) / step) * step - model.prefix, model.context
+    )
 
 
 @functools.partial(jax.jit, static_argnames="model", donate_argnames="state")

@@ -38,6 +38,7 @@ class Request:
       codes: a former run's codes.npz, or its folder; "" for none.
       prompt: sound files to go on from, one for all songs or one for each.
       prompt_seconds: of each prompt; None for all of it.
+      align: also find when each word is sung.
       settings: how codes are drawn.
     """
 
@@ -50,6 +51,7 @@ class Request:
     codes: str = ""
     prompt: tuple[str, ...] = ()
     prompt_seconds: float | None = None
+    align: bool = False
     settings: Settings = DEFAULTS
 
 
@@ -97,10 +99,11 @@ def read(config: Mapping[str, Any]) -> Request:
             songs=_songs(given.get("songs", ())),
             seconds=_number(given, "seconds"),
             samples=_number(given, "samples"),
-            levels=tuple(int(level) for level in _list(given.get("levels", ()))) or None,
+            levels=_levels(given.get("levels", ())),
             codes=str(given.get("codes", "")),
             prompt=_names(given.get("prompt", ())),
             prompt_seconds=_number(given, "prompt_seconds"),
+            align=bool(given.get("align", False)),
             settings=Settings(**settings),
         )
     except TypeError as error:
@@ -217,8 +220,11 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple("" if part is None else str(part) for part in value)
 
 
-def _list(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+def _levels(value: Any) -> tuple[int, ...] | None:
+    levels = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if not all(isinstance(level, int) for level in levels):
+        raise ValueError(f"config.levels = {value!r}: give whole numbers, 0 for the finest")
+    return levels or None
 
 
 def _tuple(value: Any) -> Any:

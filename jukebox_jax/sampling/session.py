@@ -2,10 +2,12 @@
 
 A session's folder holds settings.json (the whole config, every song with its seed, versions),
 codes.npz (codes_0, codes_1, ...: i32[songs, length] of each level that is complete) and
-level_{n}/item_{i}.wav. While a level is at work its codes are kept in unfinished.npz, so the same
-request in the same folder goes on where it stopped. Each file appears whole or not at all.
+level_{n}/item_{i}.wav; if asked for, the times of words beside them. While a level is at work its
+codes are kept in unfinished.npz, so that the same request in the same folder goes on where it
+stopped. Each file of codes or sound appears whole or not at all.
 """
 
+import importlib.metadata
 import json
 import logging
 import os
@@ -15,13 +17,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import flax
-import jax
 import numpy as np
 
-import jukebox_jax
 from jukebox_jax.audio import wave
-from jukebox_jax.sampling import compose, request
+from jukebox_jax.sampling import alignment, compose, request
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.request import Arguments
@@ -30,7 +29,13 @@ log = logging.getLogger(__name__)
 
 SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
 
-_FREE = ("batch", "chunk", "levels")  # may differ when a session goes on: they change no code
+_VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
+_FREE = (
+    "align",
+    "batch",
+    "chunk",
+    "levels",
+)  # may differ when a session goes on: they change no code
 _EVERY = 30.0  # seconds between two writings of unfinished codes
 
 
@@ -48,7 +53,10 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
       OSError: the folder cannot be written.
     """
     folder = pathlib.Path(out)
-    asked = request.load(request.read(config))
+    wanted = request.read(config)
+    asked = request.load(wanted)
+    if wanted.align:
+        alignment.level_with_lyrics(asked.jukebox)
     plan = plans.plan(
         asked.jukebox,
         asked.songs,
@@ -81,7 +89,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
             wave.save(folder / f"level_{level}" / f"item_{index}.wav", sound, asked.jukebox.rate)
         log.info("level %d: %s", level, folder / f"level_{level}")
 
-    return compose.sample(
+    recording = compose.sample(
         asked.jukebox,
         asked.songs,
         asked.seconds,
@@ -91,6 +99,17 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         on_window=on_window,
         on_level=on_level,
     )
+    if wanted.align:
+        _write_lyrics(folder, asked, recording)
+    return recording
+
+
+def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) -> None:
+    level = alignment.level_with_lyrics(asked.jukebox)
+    found = alignment.align(asked.jukebox, asked.songs, recording.codes, settings=asked.settings)
+    for index, lyric in enumerate(found):
+        for extension in alignment.FORMATS:
+            alignment.write(folder / f"level_{level}" / f"item_{index}{extension}", lyric)
 
 
 def _record(config: Mapping[str, Any], asked: Arguments, plan: plans.Plan) -> dict[str, Any]:
@@ -105,13 +124,8 @@ def _record(config: Mapping[str, Any], asked: Arguments, plan: plans.Plan) -> di
         "samples": plan.samples,
         "rate": asked.jukebox.rate,
         "hops": asked.jukebox.hops,
-        "versions": {
-            "jukebox_jax": jukebox_jax.__version__,
-            "jax": jax.__version__,
-            "flax": flax.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
+        | {"python": platform.python_version()},
     }
     return json.loads(json.dumps(record, default=str))
 
@@ -124,7 +138,7 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
     """
     file = folder / SETTINGS
     if overwrite:
-        for old in (folder / CODES, folder / UNFINISHED, *folder.glob("level_*/item_*.wav")):
+        for old in (folder / CODES, folder / UNFINISHED, *folder.glob("level_*/item_*.*")):
             old.unlink(missing_ok=True)
     elif file.exists() or (folder / CODES).exists():
         try:

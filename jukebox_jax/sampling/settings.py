@@ -118,10 +118,10 @@ def at(
             f"({1 / context:.2g}) to 1"
         )
     if factor and hop % factor:
-        fit = max(factor, hop - hop % factor)
+        fit = math.ceil(max(factor, hop - hop % factor) / context * 1e6) / 1e6
         raise ValueError(
             f"hop_fraction={fraction} at level {level} steps by {hop} codes, which are not whole "
-            f"codes of the level above (one for {factor}): give {fit / context:g}"
+            f"codes of the level above (one for {factor}): give {fit:g}"
         )
     return Level(
         level=level,

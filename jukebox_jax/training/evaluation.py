@@ -40,7 +40,7 @@ def batches(
       augment: shift and blend as the config says; otherwise not at all.
     """
     data = settings.data
-    make = windows.batches if data.loader == "tf" else windows.numpy_batches
+    make: Any = windows.batches if data.loader == "tf" else windows.numpy_batches
     stream = make(
         songs,
         rate=settings.stage.rate,

@@ -23,6 +23,7 @@ from jax import Array
 from jukebox_jax import checkpoint, sharding
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
+from jukebox_jax.prior import conditioning
 from jukebox_jax.training import evaluation, tasks
 from jukebox_jax.training import settings as configs
 from jukebox_jax.training import state as states
@@ -194,7 +195,7 @@ def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]
 def _make_task(settings: Settings, workdir: Any, train: Sequence[Song]) -> Task:
     """The task, with what an earlier start of this run found out about its songs."""
     noted = checkpoint.read_json(workdir, DATA, missing={})
-    heard = {"songs": len(train), "samples": sum(one.samples for one in train)}
+    heard: dict[str, Any] = {"songs": len(train), "samples": sum(one.samples for one in train)}
     if noted and {name: noted.get(name) for name in heard} != heard:
         log.warning(
             "the songs have changed since this run began (%d songs then, %d now): the order of "
@@ -205,7 +206,9 @@ def _make_task(settings: Settings, workdir: Any, train: Sequence[Song]) -> Task:
     vocabularies = None
     names = checkpoint.read_json(workdir, checkpoint.VOCABULARIES, missing=None)
     if names is not None:
-        vocabularies = {name: tasks.vocabulary_from_json(value) for name, value in names.items()}
+        vocabularies = {
+            name: conditioning.vocabulary_from_json(value) for name, value in names.items()
+        }
     task = tasks.make(settings, train, vocabularies=vocabularies, bandwidth=noted.get("bandwidth"))
     if settings.stage.kind == "vqvae":
         heard["bandwidth"] = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from jukebox_jax.training.optimizer import Optimizer
 
+ALPHABETS = ("characters", "bytes", "v2", "v3")
 SECTIONS = ("stage", "model", "signals", "data", "optimizer", "mesh", "run")
 
 
@@ -64,6 +65,8 @@ class Data:
       allow_unknown: take songs without a label, or with a name that is not in the vocabulary, as
         unknown instead of stopping.
       normalise: how names of labels are compared, see `vocabulary.NORMALISATIONS`.
+      alphabet: what lyrics are written in: "characters" of the songs' own, "bytes" of UTF-8, or
+        "v2" or "v3" of the 2020 release.
       loader: "tf" for tf.data, "numpy" for the same batches without TensorFlow.
       threads: windows read at a time; None for one a processor.
     """
@@ -80,6 +83,7 @@ class Data:
     check: bool = False
     allow_unknown: bool = True
     normalise: str = "plain"
+    alphabet: str = "characters"
     loader: str = "tf"
     threads: int | None = None
 
@@ -87,7 +91,7 @@ class Data:
         """Checks the numbers.
 
         Raises:
-          ValueError: no source, an empty batch or an unknown loader.
+          ValueError: no source, an empty batch, or an unknown alphabet or loader.
         """
         if not self.source:
             raise ValueError(
@@ -96,6 +100,9 @@ class Data:
             )
         if self.batch < 1:
             raise ValueError(f"config.data.batch = {self.batch}: 1 or more")
+        if self.alphabet not in ALPHABETS:
+            known = ", ".join(ALPHABETS)
+            raise ValueError(f"config.data.alphabet = {self.alphabet!r} is unknown; known: {known}")
         if self.loader not in ("tf", "numpy"):
             raise ValueError(f'config.data.loader = {self.loader!r}: "tf" or "numpy"')
 

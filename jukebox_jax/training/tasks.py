@@ -7,7 +7,6 @@ array hides in a compiled function.
 
 import dataclasses
 import functools
-import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,13 +17,12 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax import models, sharding
-from jukebox_jax.audio import spectral, windows
+from jukebox_jax.audio import spectral
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import conditioning, prior
-from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.prior import Prior
-from jukebox_jax.prior.vocabulary import Vocabulary
 from jukebox_jax.sampling import generate
+from jukebox_jax.training import preparation
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
@@ -117,7 +115,7 @@ def _vqvae(
             f"config.data.samples = {samples}: the spectral losses need more than {longest}"
         )
     if bandwidth is None:  # at the first start
-        measured = _measure_bandwidth(settings, songs, samples)
+        measured = preparation.measure_bandwidth(settings, songs, samples)
     else:
         measured = Bandwidth(**bandwidth)
 
@@ -182,24 +180,6 @@ def _vqvae(
     )
 
 
-def _measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -> Bandwidth:
-    """The sound's own size, over every 16th window of the training songs, up to 600 seconds."""
-    rate = settings.stage.rate
-    stream = windows.numpy_batches(
-        songs,
-        rate=rate,
-        samples=samples,
-        batch=1,
-        describe=lambda song, span: {},
-        seed=settings.data.seed,
-        shift=False,
-    )
-    length = sum(song.length(rate) // samples for song in songs)
-    wanted = max(1, min(600 * rate // samples, -(-length // 16)))
-    log.info("measuring the bandwidth of %d windows", wanted)
-    return Bandwidth.measure(batch["audio"] for batch in itertools.islice(stream, wanted))
-
-
 def _prior(
     model: Prior,
     settings: Settings,
@@ -210,8 +190,8 @@ def _prior(
     codec, level = below.model, settings.stage.level
     if not isinstance(codec, VQVAE):
         raise ValueError(f"config.stage.vqvae = {settings.stage.vqvae!r} is no VQ-VAE's stage")
-    top = check_level(model, settings, codec, int(below.config["stage"]["rate"]))
-    known = dict(vocabularies or learn_vocabularies(model, settings, songs))
+    top = preparation.check_level(model, settings, codec, int(below.config["stage"]["rate"]))
+    known = dict(vocabularies or preparation.learn_vocabularies(model, settings, songs))
 
     def describe(song: Song, span: Span) -> Mapping[str, np.ndarray]:
         return conditioning.encode(
@@ -281,79 +261,3 @@ def _prior(
 
 def _audio(batch: int, samples: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((batch, samples, 1), jnp.float32)
-
-
-def vocabulary_from_json(value: Mapping[str, Any]) -> Vocabulary | Alphabet:
-    """A vocabulary of either kind from what its `to_json` gave."""
-    kind = Alphabet if value.get("kind") == "alphabet" else Vocabulary
-    return kind.from_json(value)
-
-
-def check_level(model: Prior, settings: Settings, codec: VQVAE, rate: int) -> bool:
-    """Checks that a prior speaks of one level of a VQ-VAE; whether that is the top.
-
-    Raises:
-      ValueError: a number of the config and one of the VQ-VAE contradict each other.
-    """
-    level = settings.stage.level
-    if not 0 <= level < codec.levels:
-        raise ValueError(
-            f"config.stage.level = {level}: the VQ-VAE has levels 0 to {codec.levels - 1}"
-        )
-    if settings.stage.rate != rate:
-        raise ValueError(
-            f"config.stage.rate = {settings.stage.rate}, but the VQ-VAE hears {rate} samples a "
-            "second: set it to that"
-        )
-    if model.bins != codec.bins:
-        raise ValueError(
-            f"config.model.bins = {model.bins}, but the VQ-VAE has {codec.bins}: set it to that"
-        )
-    above = [signal for _, signal in model.signals if isinstance(signal, conditioning.Codes)]
-    top = level == codec.levels - 1
-    if top and above:
-        raise ValueError(
-            f"config.stage.level = {level} is the top, and no codes lie above it: remove the "
-            "signal of kind 'codes', or choose a lower level"
-        )
-    if not top:
-        if len(above) != 1:
-            raise ValueError(
-                f"config.stage.level = {level} lies below another: it needs one signal of kind "
-                f"'codes', not {len(above)}"
-            )
-        pace = codec.hops[level + 1] // codec.hops[level]
-        if above[0].factor != pace or above[0].bins != codec.bins:
-            raise ValueError(
-                f"the signal of kind 'codes' brings codes of {above[0].bins} bins to a pace "
-                f"{above[0].factor} times their own, but the VQ-VAE's are of {codec.bins} bins and "
-                f"{pace} times slower: set bins, downs and stride to that"
-            )
-    return top
-
-
-def learn_vocabularies(model: Prior, settings: Settings, songs: Sequence[Song]) -> dict[str, Any]:
-    """The names that the songs' labels have, for each signal that needs to know them.
-
-    Raises:
-      ValueError: more names than a signal has room for.
-    """
-    found = {}
-    for name, signal in model.signals:
-        values = [song.labels[name] for song in songs if song.labels.get(name)]
-        if isinstance(signal, conditioning.Label):
-            learnt = conditioning.Vocabulary.build(
-                values, normalise=settings.data.normalise, most=signal.most
-            )
-            if learnt.size > signal.size:
-                raise ValueError(
-                    f"config.signals.{name}.size = {signal.size}, but the songs have "
-                    f"{learnt.size - 1} names of {name}: set it to {learnt.size} or more (0 is "
-                    "reserved)"
-                )
-            if len(values) < len(songs):
-                log.info(
-                    "%d of %d songs have no label %r", len(songs) - len(values), len(songs), name
-                )
-            found[name] = learnt
-    return found

@@ -15,8 +15,8 @@ from jax import Array
 
 from jukebox_jax.vqvae import coder
 
-SAMPLES = 1 << 18
-"""Audio samples of a piece, unless told otherwise: six seconds at 44.1 kHz."""
+SAMPLES = 1 << 20
+"""Audio samples of a piece, all items together: a released model then needs a gigabyte or so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,13 +137,13 @@ def encode(
       audio: f32[batch, length * hop, 1].
       hop: samples a code.
       margin: see `encoder_margin`.
-      samples: of a piece, about.
+      samples: of a piece, of all items together, about.
 
     Returns:
       i32[batch, length].
     """
     length = audio.shape[1] // hop
-    size = _fit(samples // hop, margin)
+    size = _fit(samples // (hop * len(audio)), margin)
     codes = np.empty((audio.shape[0], length), np.int32)
     laid = lay(length, size, margin)
     parts = (audio[:, part.start * hop : (part.start + size) * hop] for part in laid)
@@ -167,12 +167,12 @@ def decode(
       codes: i32[batch, length].
       hop: samples a code.
       margin: see `decoder_margin`.
-      samples: of a piece, about.
+      samples: of a piece, of all items together, about.
 
     Yields:
       f32[batch, some, 1], one after the other.
     """
-    size = _fit(samples // hop, margin)
+    size = _fit(samples // (hop * len(codes)), margin)
     laid = lay(codes.shape[1], size, margin)
     parts = (codes[:, part.start : part.start + size] for part in laid)
     for part, audio in zip(laid, _ahead(compute, parts), strict=True):

@@ -33,6 +33,7 @@ class Codebook:
     counts: Array
 
 
+@partial(jax.jit, static_argnames="bins")
 def start(vectors: Array, bins: int, key: Array) -> Codebook:
     """A codebook of vectors of the first batch, as if each had been seen once.
 
@@ -60,6 +61,7 @@ def resume(codes: Array, length: int) -> Codebook:
     return Codebook(codes=codes, sums=codes * share, counts=jnp.full(codes.shape[0], share))
 
 
+@jax.jit
 def nearest(book: Codebook, vectors: Array) -> Array:
     """The code nearest to each vector; of equally near ones the first.
 
@@ -87,6 +89,7 @@ def pass_through(vectors: Array, rounded: Array) -> Array:
     return lax.stop_gradient(rounded) + (vectors - lax.stop_gradient(vectors))
 
 
+@partial(jax.jit, static_argnames=("decay", "threshold"))
 def update(
     book: Codebook, vectors: Array, codes: Array, key: Array, *, decay: float, threshold: float
 ) -> tuple[Codebook, dict[str, Array]]:
@@ -105,17 +108,13 @@ def update(
     Returns:
       The next codebook, and metrics, f32[]: entropy (nats, of the use of codes in this batch),
       used_curr (codes that this batch uses at least `threshold` times), usage (codes whose
-      average count is at least `threshold`), dk (root mean square move of the codes).
+      average count is at least `threshold`), dk (root mean square move of the codes), use (part
+      of the codebook that this batch uses at all).
     """
     vectors = lax.stop_gradient(vectors)
     bins = book.codes.shape[0]
     ones = jnp.ones((*codes.shape, 1), jnp.float32)
-    totals = lax.platform_dependent(
-        jnp.concatenate([vectors, ones], axis=-1),
-        codes,
-        cpu=partial(_totals_by_segment, bins=bins),
-        default=partial(_totals_by_product, bins=bins),
-    )
+    totals = _totals(jnp.concatenate([vectors, ones], axis=-1), codes, bins)
     sums = decay * book.sums + (1 - decay) * totals[:, :-1]
     counts = decay * book.counts + (1 - decay) * totals[:, -1]
     alive = counts >= max(threshold, _LEAST)
@@ -126,6 +125,7 @@ def update(
         "used_curr": jnp.sum(totals[:, -1] >= threshold, dtype=jnp.float32),
         "usage": jnp.sum(counts >= threshold, dtype=jnp.float32),
         "dk": jnp.sqrt(jnp.mean(jnp.square(updated - book.codes))),
+        "use": jnp.mean(totals[:, -1] > 0),
     }
     return Codebook(codes=updated, sums=sums, counts=counts), metrics
 
@@ -136,9 +136,10 @@ def entropy(counts: Array) -> Array:
     return -jnp.sum(jax.scipy.special.xlogy(share, share))
 
 
+@partial(jax.jit, static_argnames="bins")
 def used(codes: Array, bins: int) -> Array:
     """Part of the codebook that occurs among codes, f32[], from i32[batch, length]."""
-    return jnp.mean(jnp.zeros(bins).at[codes.reshape(-1)].set(1.0))
+    return jnp.mean(_totals(jnp.ones((*codes.shape, 1), jnp.float32), codes, bins) > 0)
 
 
 def _search(vectors: Array, codes: Array, rows: int) -> Array:
@@ -161,14 +162,24 @@ def _search(vectors: Array, codes: Array, rows: int) -> Array:
     return jnp.moveaxis(found, 0, 1).reshape(batch, chunks * chunk)[:, :length]
 
 
+def _totals(vectors: Array, codes: Array, bins: int) -> Array:
+    """Sum of the vectors of each code, f32[bins, width]."""
+    return lax.platform_dependent(
+        vectors,
+        codes,
+        cpu=partial(_totals_by_segment, bins=bins),
+        default=partial(_totals_by_product, bins=bins),
+    )
+
+
 def _totals_by_segment(vectors: Array, codes: Array, bins: int) -> Array:
-    """Sum of the vectors of each code, f32[bins, width]: by far the fastest on a CPU."""
+    """By adding each to its place: by far the fastest on a CPU."""
     flat = vectors.reshape(-1, vectors.shape[-1])
     return jax.ops.segment_sum(flat, codes.reshape(-1), num_segments=bins)
 
 
 def _totals_by_product(vectors: Array, codes: Array, bins: int) -> Array:
-    """The same as a product with the codes' indicators, chunk by chunk of the length.
+    """By products with the codes' indicators, chunk by chunk of the length.
 
     Accelerators are made for products, and additions keep their order, which they do not when
     many threads add to one place. Items are summed apart first, each where it lies, so that

@@ -139,7 +139,7 @@ def encode_long(
       model: the VQ-VAE.
       weights: what it has learnt.
       audio: f32[batch, samples, 1] on the host; samples are a multiple of the largest hop.
-      piece: audio samples to compute at once, about.
+      piece: audio samples to compute at once, of all items together, about.
 
     Returns:
       For each level, finest first, i32[batch, samples / hop] on the host, as `encode` gives.
@@ -169,7 +169,7 @@ def decode_pieces(
       weights: what it has learnt.
       codes: i32[batch, length] on the host.
       level: whose codes they are.
-      piece: audio samples to compute at once, about.
+      piece: audio samples to compute at once, of all items together, about.
 
     Returns:
       An iterator of f32[batch, some, 1] on the host; side by side they are what `decode` gives.
@@ -244,9 +244,7 @@ def loss(
         apart |= {
             "recons": _weighted(apart, l2=model.l2, l1=model.l1, linf=model.linf),
             "commit": commit,
-            "use": quantizer.used(codes, model.bins),
         }
-        found.append(apart)
         if train:
             book, moved = quantizer.update(
                 book,
@@ -257,7 +255,11 @@ def loss(
                 threshold=model.restart_threshold,
             )
             spread = jnp.sqrt(jnp.mean(jnp.square(vectors - jnp.mean(vectors))))
+            apart["use"] = moved.pop("use")
             moves.append(moved | {"fit": model.code_width * commit, "pn": spread})
+        else:
+            apart["use"] = quantizer.used(codes, model.bins)
+        found.append(apart)
         updated.append(book)
     sums = {name: sum(one[name] for one in found) for name in _SUMMED}
     total = sums["recons"] + _weighted(

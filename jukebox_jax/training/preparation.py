@@ -1,0 +1,142 @@
+"""What is found out about the songs and the stages below before training begins.
+
+Vocabularies and alphabets are learnt from the songs' labels, the sound's own size is measured, and
+a prior's config is held against the VQ-VAE whose codes it is to model.
+"""
+
+import itertools
+import logging
+from collections.abc import Sequence
+
+from jukebox_jax.audio import windows
+from jukebox_jax.audio.song import Song
+from jukebox_jax.prior import conditioning, lyrics, schedule
+from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.prior import Prior
+from jukebox_jax.prior.vocabulary import Vocabulary
+from jukebox_jax.training.settings import Settings
+from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth
+
+log = logging.getLogger(__name__)
+
+
+def measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -> Bandwidth:
+    """The sound's own size, over every 16th window of the training songs, up to 600 seconds."""
+    rate = settings.stage.rate
+    stream = windows.numpy_batches(
+        songs,
+        rate=rate,
+        samples=samples,
+        batch=1,
+        describe=lambda song, span: {},
+        seed=settings.data.seed,
+        shift=False,
+    )
+    length = sum(song.length(rate) // samples for song in songs)
+    wanted = max(1, min(600 * rate // samples, -(-length // 16)))
+    log.info("measuring the bandwidth of %d windows", wanted)
+    return Bandwidth.measure(batch["audio"] for batch in itertools.islice(stream, wanted))
+
+
+def check_level(model: Prior, settings: Settings, codec: VQVAE, rate: int) -> bool:
+    """Checks that a prior speaks of one level of a VQ-VAE; whether that is the top.
+
+    Raises:
+      ValueError: a number of the config and one of the VQ-VAE contradict each other.
+    """
+    level = settings.stage.level
+    if not 0 <= level < codec.levels:
+        raise ValueError(
+            f"config.stage.level = {level}: the VQ-VAE has levels 0 to {codec.levels - 1}"
+        )
+    if settings.stage.rate != rate:
+        raise ValueError(
+            f"config.stage.rate = {settings.stage.rate}, but the VQ-VAE hears {rate} samples a "
+            "second: set it to that"
+        )
+    if model.bins != codec.bins:
+        raise ValueError(
+            f"config.model.bins = {model.bins}, but the VQ-VAE has {codec.bins}: set it to that"
+        )
+    above = [signal for _, signal in model.signals if isinstance(signal, conditioning.Codes)]
+    top = level == codec.levels - 1
+    if top and above:
+        raise ValueError(
+            f"config.stage.level = {level} is the top, and no codes lie above it: remove the "
+            "signal of kind 'codes', or choose a lower level"
+        )
+    if not top:
+        if len(above) != 1:
+            raise ValueError(
+                f"config.stage.level = {level} lies below another: it needs one signal of kind "
+                f"'codes', not {len(above)}"
+            )
+        pace = codec.hops[level + 1] // codec.hops[level]
+        if above[0].factor != pace or above[0].bins != codec.bins:
+            raise ValueError(
+                f"the signal of kind 'codes' brings codes of {above[0].bins} bins to a pace "
+                f"{above[0].factor} times their own, but the VQ-VAE's are of {codec.bins} bins and "
+                f"{pace} times slower: set bins, downs and stride to that"
+            )
+    return top
+
+
+def learn_vocabularies(
+    model: Prior, settings: Settings, songs: Sequence[Song]
+) -> dict[str, Vocabulary | Alphabet]:
+    """What the songs' labels and lyrics are written in, for each signal that needs to know.
+
+    What an alphabet cannot say is reported.
+
+    Raises:
+      ValueError: more names or characters than a signal has room for, or lyrics without a form.
+    """
+    found: dict[str, Vocabulary | Alphabet] = {}
+    for name, signal in model.signals:
+        if isinstance(signal, conditioning.Label):
+            found[name] = _names(name, signal, settings, songs)
+        elif isinstance(signal, (conditioning.Lyrics, conditioning.LyricsPrefix)):
+            found[name] = _alphabet(name, signal, settings, songs)
+    return found
+
+
+def _names(
+    name: str, signal: conditioning.Label, settings: Settings, songs: Sequence[Song]
+) -> Vocabulary:
+    labelled = [song.labels[name] for song in songs if song.labels.get(name)]
+    if len(labelled) < len(songs):
+        missing = len(songs) - len(labelled)
+        log.info("%d of %d songs have no label %r", missing, len(songs), name)
+    values = [value for label in labelled for value in schedule.values(label)]
+    learnt = Vocabulary.build(values, normalise=settings.data.normalise, most=signal.most)
+    if learnt.size > signal.size:
+        raise ValueError(
+            f"config.signals.{name}.size = {signal.size}, but the songs have {learnt.size - 1} "
+            f"names of {name}: set it to {learnt.size} or more (0 is reserved)"
+        )
+    return learnt
+
+
+def _alphabet(
+    name: str,
+    signal: conditioning.Lyrics | conditioning.LyricsPrefix,
+    settings: Settings,
+    songs: Sequence[Song],
+) -> Alphabet:
+    texts = {}
+    for song in songs:
+        try:
+            texts[song.path] = lyrics.Lyric.of(song.labels, name).text
+        except conditioning.LabelError as error:
+            raise ValueError(f"{name} of {song.path}: {error}") from None
+    learnt = Alphabet.build(texts.values(), kind=settings.data.alphabet, most=signal.size - 1)
+    if learnt.size > signal.size:
+        raise ValueError(
+            f"config.signals.{name}.size = {signal.size}, but the alphabet "
+            f"{settings.data.alphabet!r} has {learnt.size}: set it to that or more"
+        )
+    for path, text in texts.items():
+        report = lyrics.encoded(text, learnt).report() if text else f"no {name}"
+        if report:
+            log.info("%s: %s", path, report)
+    return learnt

@@ -1,0 +1,170 @@
+"""A session's folder says all of it, goes on where it stopped, and is not written over unasked."""
+
+import json
+import pathlib
+from typing import Any
+
+import counting
+import numpy as np
+import pytest
+
+from jukebox_jax.audio import wave
+from jukebox_jax.prior.lyrics import Lyric
+from jukebox_jax.sampling import alignment, compose, session
+from jukebox_jax.vqvae import vqvae
+
+SONGS = [{"artist": "ada", "seed": 5}, {"artist": "the copper foxes"}]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    stages = counting.save(tmp_path_factory.mktemp("stages"))
+    return {**stages, "songs": SONGS, "seconds": 4.0, "seed": 7, "batch": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a session that was not interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "deep" / "out"
+    session.run(config, out)
+    return out
+
+
+def codes_of(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "codes.npz") as arrays:
+        return dict(arrays)
+
+
+def test_the_folder_holds_codes_sound_and_settings(
+    config: dict[str, Any], whole: pathlib.Path
+) -> None:
+    names = sorted(str(file.relative_to(whole)) for file in whole.rglob("*") if file.is_file())
+    sounds = [f"level_{level}/item_{item}.wav" for level in range(3) for item in range(2)]
+    assert names == ["codes.npz", *sounds, "settings.json"]
+    codes = codes_of(whole)
+    assert {name: array.shape for name, array in codes.items()} == {
+        "codes_0": (2, 160),
+        "codes_1": (2, 80),
+        "codes_2": (2, 40),
+    }
+    assert all(array.dtype == np.int32 for array in codes.values())
+    stage = counting.sound()
+    for level in range(3):
+        there = np.asarray(vqvae.decode(stage.model, stage.weights, codes[f"codes_{level}"], level))
+        for item in range(2):
+            sound = wave.load(whole / f"level_{level}" / f"item_{item}.wav", counting.RATE)
+            np.testing.assert_allclose(sound, there[item].clip(-1, 1), atol=1e-4)
+    said = json.loads((whole / "settings.json").read_text())
+    assert said["config"] == json.loads(json.dumps(config))
+    assert said["songs"] == [SONGS[0], {**SONGS[1], "seed": 8}]
+    assert (said["samples"], said["rate"], said["hops"]) == (320, 80, [2, 4, 8])
+    assert set(said["versions"]) == {"jukebox-jax", "jax", "flax", "numpy", "python"}
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 9])
+def test_a_session_goes_on_where_it_stopped(
+    after: int,
+    config: dict[str, Any],
+    whole: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped after so many windows, of which each was written."""
+    monkeypatch.setattr(session, "_EVERY", -1.0)
+    drawn: list[int] = []
+    sample = compose.sample
+
+    def stopping(*arguments: Any, on_window: Any, **more: Any) -> Any:
+        def look(level: int, codes: np.ndarray) -> None:
+            on_window(level, codes)
+            drawn.append(level)
+            if len(drawn) == after:
+                raise Stopped
+
+        return sample(*arguments, on_window=look, **more)
+
+    monkeypatch.setattr(compose, "sample", stopping)
+    with pytest.raises(Stopped):
+        session.run(config, tmp_path)
+    assert (tmp_path / "settings.json").exists()
+    session.run({**config, "chunk": 9}, tmp_path)
+    again = codes_of(tmp_path)
+    assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
+    assert not (tmp_path / "unfinished.npz").exists()
+    assert len(drawn) == 3 + 9 + 19  # no window was drawn twice
+
+
+def test_a_finished_session_is_not_drawn_again(
+    config: dict[str, Any], whole: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compose.generate, "begin", None)
+    (whole / "level_0" / "item_1.wav").unlink()
+    session.run(config, whole)
+    assert (whole / "level_0" / "item_1.wav").exists()
+
+
+def test_top_first_and_the_rest_later(
+    config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    session.run({**config, "levels": (2,)}, tmp_path)
+    assert list(codes_of(tmp_path)) == ["codes_2"]
+    session.run(config, tmp_path)
+    again = codes_of(tmp_path)
+    assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
+
+
+def test_a_run_from_the_codes_of_another(
+    config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    session.run({**config, "codes": str(whole), "seconds": 5.6}, tmp_path)
+    for name, array in codes_of(tmp_path).items():
+        before = codes_of(whole)[name]
+        assert array.shape[1] == before.shape[1] * 56 // 40
+        assert np.array_equal(array[:, : before.shape[1]], before)
+
+
+def test_another_session_is_left_alone(config: dict[str, Any], whole: pathlib.Path) -> None:
+    before = codes_of(whole)
+    with pytest.raises(ValueError, match="holds another session .config.seed was 7, is 8.*another"):
+        session.run({**config, "seed": 8}, whole)
+    with pytest.raises(ValueError, match="the songs differ"):
+        session.run({**config, "songs": SONGS[:1] * 2}, whole)
+    assert all(np.array_equal(before[name], array) for name, array in codes_of(whole).items())
+
+
+def test_overwriting_begins_anew(config: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "level_0").mkdir()
+    for name in ("codes.npz", "unfinished.npz", "level_0/item_9.wav", "notes.txt"):
+        (tmp_path / name).write_text("of another")
+    with pytest.raises(ValueError, match="holds another session"):
+        session.run({**config, "levels": (2,)}, tmp_path)
+    session.run({**config, "levels": (2,)}, tmp_path, overwrite=True)
+    names = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
+    assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", "settings.json"]
+
+
+def test_nothing_is_written_for_a_request_that_cannot_be_met(
+    config: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ValueError, match="'eve' is none of"):
+        session.run({**config, "songs": [{"artist": "eve"}]}, tmp_path / "out")
+    with pytest.raises(ValueError, match="none of the priors reads lyrics"):
+        session.run({**config, "align": True}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_are_written_beside_the_sound(
+    config: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lyric = Lyric("la la", (0.0, 0.1, 0.2, 0.3, 0.4))
+    monkeypatch.setattr(alignment, "level_with_lyrics", lambda _: 2)
+    monkeypatch.setattr(alignment, "align", lambda *_, **__: (lyric, lyric))
+    session.run({**config, "levels": (2,), "align": True}, tmp_path)
+    names = sorted(file.name for file in (tmp_path / "level_2").iterdir())
+    assert names == [
+        f"item_{item}.{end}" for item in (0, 1) for end in ("json", "lrc", "srt", "wav")
+    ]

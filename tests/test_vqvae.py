@@ -1,0 +1,303 @@
+"""Audio to codes and back, in one piece or many, on one device or eight, and it learns."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jukebox_jax import sharding
+from jukebox_jax.vqvae import vqvae
+from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
+
+SMALL = {"width": 4, "code_width": 6, "bins": 16, "linf_count": 64}
+ODD = {
+    "one level": dict(downs=(2,), strides=(3,), multipliers=(1,), depth=2, scale_residual=True),
+    "cycles": dict(
+        downs=(1, 2), strides=(3, 2), multipliers=(1, 2), depth=2, dilation_cycle=2, decay=0.5
+    ),
+    "three levels": dict(
+        downs=(2, 1, 1), strides=(2, 2, 2), multipliers=(2, 1, 1), depth=1, conv_multiplier=0.5
+    ),
+}
+
+
+def model_of(name: str = "cycles", **changes) -> VQVAE:
+    return VQVAE(**(SMALL | ODD[name] | changes))
+
+
+def sound(model: VQVAE, codes: int, batch: int = 2, seed: int = 0) -> np.ndarray:
+    """Audio that lasts so many codes of the top level."""
+    shape = (batch, codes * model.hops[-1], 1)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def weights_of(model: VQVAE, audio: np.ndarray) -> Weights:
+    params = vqvae.init(model, jax.random.key(0))
+    return Weights(params, vqvae.start(model, params, audio, jax.random.key(1)))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_pieces_equal_the_whole(name: str) -> None:
+    model = model_of(name)
+    audio = sound(model, 90)
+    weights = weights_of(model, audio)
+    codes = vqvae.encode(model, weights, audio)
+    assert [one.shape for one in codes] == [(2, audio.shape[1] // hop) for hop in model.hops]
+    assert all(one.dtype == jnp.int32 and len(np.unique(one)) > 8 for one in codes)
+    long = vqvae.encode_long(model, weights, audio, piece=1)
+    for level, one in enumerate(codes):
+        np.testing.assert_array_equal(long[level], one)
+        whole = vqvae.decode(model, weights, one, level)
+        assert whole.shape == audio.shape and whole.dtype == jnp.float32
+        pieces = list(vqvae.decode_pieces(model, weights, np.asarray(one), level, piece=1))
+        assert len(pieces) > 2
+        np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-6)
+    level = model.levels - 1
+    again = vqvae.decode_long(model, weights, np.asarray(codes[-1]), level)
+    np.testing.assert_allclose(again, whole, atol=1e-6)
+
+
+def test_pieces_compile_once() -> None:
+    model = model_of()
+    audio = sound(model, 200)
+    weights = weights_of(model, audio[:, : model.hops[-1]])
+    jax.clear_caches()
+    vqvae.encode_long(model, weights, audio, piece=1)
+    assert vqvae._encode._cache_size() == model.levels
+    vqvae.encode_long(model, weights, audio[:, : 150 * model.hops[-1]], piece=1)
+    assert vqvae._encode._cache_size() == model.levels
+
+
+def test_a_user_may_compile_it() -> None:
+    model = model_of()
+    audio = sound(model, 3)
+    weights = weights_of(model, audio)
+    encode = jax.jit(vqvae.encode, static_argnums=0)
+    codes = encode(model, weights, audio)
+    for one, other in zip(codes, vqvae.encode(model, weights, audio), strict=True):
+        np.testing.assert_array_equal(one, other)
+    decode = jax.jit(vqvae.decode, static_argnums=(0, 3))
+    assert decode(model, weights, codes[1], 1).shape == audio.shape
+
+
+def test_parameters_start_as_convolutions_do() -> None:
+    model = model_of(width=16)
+    params = vqvae.init(model, jax.random.key(0))
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), params)
+    assert shapes == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), vqvae.abstract(model))
+    assert shapes == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype),
+        jax.eval_shape(lambda key: vqvae.init(model, key), jax.random.key(0)),
+    )
+    stage = params["decoder_1"]["block_1"]["stage_0"]
+    for part, fan in ((stage["up"], 4 * 32), (stage["stack"]["unit_0"]["dilated"], 3 * 32)):
+        for leaf in part.values():
+            assert float(jnp.max(jnp.abs(leaf))) == pytest.approx(fan**-0.5, 0.2)
+            assert float(jnp.max(jnp.abs(leaf))) <= fan**-0.5
+    traced = jax.jit(lambda key: vqvae.init(model, key))(jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, traced, params)
+    other = vqvae.init(model, jax.random.key(1))["decoder_1"]["out"]["kernel"]
+    assert (np.asarray(other) != np.asarray(params["decoder_1"]["out"]["kernel"])).all()
+
+
+def test_levels_share_nothing() -> None:
+    model = model_of("three levels")
+    audio = sound(model, 2)
+    weights = weights_of(model, audio)
+    codes = vqvae.encode(model, weights, audio)
+    only = {name: tree for name, tree in weights.params.items() if name.endswith("_1")}
+    alone = Weights(only, weights.codebooks)
+    np.testing.assert_array_equal(vqvae._encode(model, alone, audio, 1), codes[1])
+    np.testing.assert_array_equal(
+        vqvae.decode(model, alone, codes[1], 1), vqvae.decode(model, weights, codes[1], 1)
+    )
+
+
+def test_published_codebooks_resume() -> None:
+    model = model_of()
+    codes = [np.random.default_rng(level).normal(size=(16, 6)) for level in range(2)]
+    books = vqvae.codebooks_from(model, codes, samples=9600)
+    for book, one, hop in zip(books, codes, model.hops, strict=True):
+        share = 9600 / hop / 16
+        np.testing.assert_allclose(book.counts, np.full(16, share))
+        np.testing.assert_allclose(book.sums, one * share, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"give 2, each \[16, 6\]"):
+        vqvae.codebooks_from(model, codes[:1], samples=9600)
+
+
+def objective(model: VQVAE):
+    def value(params, books, audio, key, band=Bandwidth(), train=True):  # noqa: B008
+        return vqvae.loss(model, params, books, audio, key, bandwidth=band, train=train)
+
+    return jax.jit(jax.value_and_grad(value, has_aux=True), static_argnames="train")
+
+
+def test_the_loss_is_the_sum_of_its_parts() -> None:
+    model = model_of(l1=0.3, linf=0.1, commit=0.7, spectral=0.2, multispectral=0.4)
+    audio = sound(model, 100)
+    weights = weights_of(model, audio)
+    band, key = Bandwidth(2.0, 3.0, 50.0), jax.random.key(2)
+    (total, (books, metrics)), _ = objective(model)(
+        weights.params, weights.codebooks, audio, key, band
+    )
+    m = {name: float(value) for name, value in metrics.items()}
+    expected = m["recons_loss"] + 0.7 * m["commit_loss"]
+    expected += 0.2 * m["spectral_loss"] + 0.4 * m["multispectral_loss"]
+    assert float(total) == pytest.approx(expected, 1e-5)
+    finest = m["l2_loss"] + 0.3 * m["l1_loss"] + 0.1 * m["linf_loss"]
+    assert m["recons_loss_l1"] == pytest.approx(finest, 1e-5)
+    for name in ("recons_loss", "spectral_loss", "multispectral_loss"):
+        assert m[name] == pytest.approx(m[f"{name}_l1"] + m[f"{name}_l2"], 1e-5)
+    assert m["spectral_convergence"] == m["spectral_convergence_l1"]
+    codes = vqvae.encode(model, weights, audio)
+    for level, one in enumerate(codes):
+        assert m[f"codebook_use_l{level + 1}"] == pytest.approx(len(np.unique(one)) / 16)
+        output = np.asarray(vqvae.decode(model, weights, one, level))
+        assert (level, float(((output - audio) ** 2).mean() / 2))[1] > 0
+    l2 = ((np.asarray(vqvae.decode(model, weights, codes[0], 0)) - audio) ** 2).mean() / 2
+    assert m["l2_loss"] == pytest.approx(float(l2), 1e-5)
+    assert {"entropy", "used_curr", "usage", "dk", "fit", "pn"} <= set(m)
+    assert (np.asarray(books[0].codes) != np.asarray(weights.codebooks[0].codes)).any()
+
+
+def test_evaluation_moves_no_codebook_and_needs_no_key() -> None:
+    model = model_of()
+    audio = sound(model, 100)
+    weights = weights_of(model, audio)
+    trained, (_, metrics) = vqvae.loss(
+        model, weights.params, weights.codebooks, audio, jax.random.key(0)
+    )
+    evaluated, (books, fewer) = vqvae.loss(
+        model, weights.params, weights.codebooks, audio, train=False
+    )
+    assert books is not None and all(a is b for a, b in zip(books, weights.codebooks, strict=True))
+    assert float(evaluated) == pytest.approx(float(trained), 1e-6)
+    assert set(metrics) - set(fewer) == {"entropy", "used_curr", "usage", "dk", "fit", "pn"}
+    with pytest.raises(ValueError, match="training needs a key"):
+        vqvae.loss(model, weights.params, weights.codebooks, audio)
+
+
+def test_gradients_pass_the_codes_and_leave_codebooks_alone() -> None:
+    model = model_of("one level", commit=0.0)
+    audio = sound(model, 120)
+    weights = weights_of(model, audio)
+
+    def value(params, codes):
+        books = (dataclasses.replace(weights.codebooks[0], codes=codes),)
+        return vqvae.loss(model, params, books, audio, train=False)[0]
+
+    params, codes = jax.jit(jax.grad(value, argnums=(0, 1)))(
+        weights.params, weights.codebooks[0].codes
+    )
+    assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(params["encoder_0"]))
+    np.testing.assert_array_equal(codes, 0)
+
+
+def test_it_learns() -> None:
+    model = model_of("one level", bins=8, multispectral=0.1, linf=0.0)
+    time = np.arange(6 * 9 * 60).reshape(6, -1, 1)
+    audio = (0.5 * np.sin(time * (0.05 + 0.02 * np.arange(6)[:, None, None]))).astype(np.float32)
+    weights = weights_of(model, audio)
+    step = objective(model)
+    params, books, first = weights.params, weights.codebooks, None
+    momentum = jax.tree.map(jnp.zeros_like, params)
+    descend = jax.jit(
+        lambda p, m, g: (
+            (m := jax.tree.map(lambda a, b: 0.9 * a + b / (1e-3 + jnp.linalg.norm(b)), m, g)),
+            jax.tree.map(lambda a, b: a - 2e-3 * b, p, m),
+        )
+    )
+    for number in range(60):
+        (value, (books, _)), gradient = step(params, books, audio, jax.random.key(number))
+        first = float(value) if first is None else first
+        momentum, params = descend(params, momentum, gradient)
+    assert float(value) < 0.7 * first
+
+
+def test_one_device_equals_eight() -> None:
+    model = model_of(restart_threshold=30.0)
+    audio = sound(model, 50, batch=8)
+    weights = weights_of(model, audio)
+    mesh = sharding.make_mesh()
+    whole = sharding.replicated(mesh)
+    params, books = jax.device_put((weights.params, weights.codebooks), whole)
+    spread = jax.device_put(audio, sharding.batch(mesh))
+    key = jax.random.key(5)
+    step = objective(model)
+    one = step(weights.params, weights.codebooks, audio, key)
+    program = step.lower(params, books, spread, key).compile()
+    eight = program(params, books, spread, key)
+    assert 1 <= float(one[0][1][1]["usage"]) < 16  # some restart
+    for found, expected in zip(jax.tree.leaves(eight), jax.tree.leaves(one), strict=True):
+        scale = np.abs(np.asarray(expected)).max() + 1e-6
+        np.testing.assert_allclose(
+            np.asarray(found) / scale, np.asarray(expected) / scale, atol=3e-5
+        )
+    text = program.as_text()
+    for moved in ("all-gather", "all-to-all", "collective-permute"):
+        assert moved not in text  # only sums travel
+    for one, other in zip(
+        vqvae.encode(model, weights, audio),
+        vqvae.encode(model, Weights(params, books), spread),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_bfloat16_is_near() -> None:
+    model = model_of("one level")
+    audio = 0.3 * sound(model, 100)
+    weights = weights_of(model, audio)
+    values = []
+    for dtype in ("float32", "bfloat16"):
+        (value, (books, _)), gradient = objective(model.clone(dtype=dtype))(
+            weights.params, weights.codebooks, audio, jax.random.key(0)
+        )
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((value, books, gradient)))
+        values.append(float(value))
+    assert values[0] != values[1] and values[1] == pytest.approx(values[0], 0.05)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (
+            (1, 100, 1),
+            "audio of 100 samples is no multiple .* hop 12: cut it to 96 or pad it to 108",
+        ),
+        ((1, 5, 1), "pad it to 12$"),
+        ((1, 0, 1), "audio of 0 samples"),
+        ((1, 24), r"audio of shape \(1, 24\): give f32\[batch, samples, 1\]"),
+        ((1, 24, 2), "mixed to mono"),
+    ],
+)
+def test_audio_that_does_not_fit(shape: tuple, message: str) -> None:
+    model = model_of()
+    weights = weights_of(model, sound(model, 2))
+    audio = np.zeros(shape, np.float32)
+    for encode in (vqvae.encode, vqvae.encode_long):
+        with pytest.raises(ValueError, match=message):
+            encode(model, weights, audio)
+    with pytest.raises(ValueError, match=message):
+        vqvae.start(model, weights.params, audio, jax.random.key(0))
+    with pytest.raises(ValueError, match=message):
+        vqvae.loss(model, weights.params, weights.codebooks, audio, jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("codes", "level", "message"),
+    [
+        (np.zeros((1, 4), np.int32), 2, "level = 2: the model has levels 0 to 1"),
+        (np.zeros((1, 4), np.int32), -1, "level = -1"),
+        (np.zeros((1, 4), np.float32), 0, "float32: give i32"),
+        (np.zeros(4, np.int32), 0, r"codes of shape \(4,\)"),
+    ],
+)
+def test_codes_that_do_not_fit(codes: np.ndarray, level: int, message: str) -> None:
+    model = model_of()
+    weights = Weights(vqvae.init(model, jax.random.key(0)), ())
+    for decode in (vqvae.decode, vqvae.decode_long):
+        with pytest.raises(ValueError, match=message):
+            decode(model, weights, codes, level)
