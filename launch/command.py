@@ -5,13 +5,13 @@
 
 import logging
 import os
+import pathlib
 import sys
 from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads files here
 
 from absl import app, flags
-from absl import logging as absl_logging
 
 
 def run(name: str, main: Callable[[], None]) -> None:
@@ -30,9 +30,8 @@ def run(name: str, main: Callable[[], None]) -> None:
             sys.exit(f"{name}: {line(error)}")
 
     def guarded(_: list[str]) -> None:
-        absl_logging.use_python_logging(quiet=True)
         logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )
         for chatty in ("absl", "jax", "orbax", "asyncio"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
@@ -44,6 +43,18 @@ def run(name: str, main: Callable[[], None]) -> None:
             sys.exit(f"{name}: stopped")
 
     app.run(guarded, flags_parser=parse)
+
+
+def keep_compiled_programs() -> None:
+    """Keeps what is compiled in the user's cache, so that the next run starts at once."""
+    import jax
+    import jaxlib
+
+    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        kept = home / "jukebox_jax" / f"compiled-{jaxlib.__version__}"
+        jax.config.update("jax_compilation_cache_dir", str(kept))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def line(error: BaseException) -> str:

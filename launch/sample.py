@@ -10,9 +10,6 @@ level_{n}/item_{i}.wav and settings.json. The same command goes on in the same f
 folder that holds anything else is left alone, unless --overwrite is given.
 """
 
-import os
-import pathlib
-
 import command
 from absl import flags
 from ml_collections import config_flags
@@ -23,24 +20,12 @@ OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Begin anew, whatever the f
 flags.mark_flags_as_required(["config", "out"])
 
 
-def keep_compiled_programs() -> None:
-    """Keeps what is compiled in the user's cache, so that the next run starts at once."""
-    import jax
-    import jaxlib
-
-    home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        kept = home / "jukebox_jax" / f"compiled-{jaxlib.__version__}"
-        jax.config.update("jax_compilation_cache_dir", str(kept))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
 def main() -> None:
     """Samples."""
     from jukebox_jax import sharding
     from jukebox_jax.sampling import session
 
-    keep_compiled_programs()
+    command.keep_compiled_programs()
     sharding.check_numerics()
     session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)
 

@@ -20,6 +20,7 @@ def main() -> None:
     from jukebox_jax import sharding
     from jukebox_jax.training import loop
 
+    command.keep_compiled_programs()
     sharding.initialize()
     loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -82,3 +83,23 @@ def test_lyrics_are_written_and_read_again(tmp_path: pathlib.Path, name: str, wa
 def test_another_format_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"a.txt: lyrics are written as .lrc, .srt, .json"):
         alignment.write(tmp_path / "a.txt", LYRIC)
+
+
+def test_the_head_that_follows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among one that stares at a token, one that looks everywhere and one that reads."""
+    begins, length = list(range(0, 40, 4)), 40
+    stares = np.zeros((length, len(begins)), np.float32)
+    stares[:, 3] = 1
+    everywhere = np.full_like(stares, 1 / len(begins))
+    reads = following(begins, length) * 0.6
+    heads = {1: [stares, everywhere], 4: [everywhere, reads]}
+
+    def matrices(box: object, songs: object, codes: object, layer: int, which: range, *_: object):
+        return [np.stack([heads[layer][head] for head in which])]
+
+    model = types.SimpleNamespace(layout=((("row", "memory", "row"), 2),), heads=2)
+    stage = types.SimpleNamespace(model=model)
+    monkeypatch.setattr(alignment, "_matrices", matrices)
+    monkeypatch.setattr(alignment, "_stage", lambda *_: stage)
+    monkeypatch.setattr(alignment, "level_with_lyrics", lambda _: 2)
+    assert alignment.find_head(None, [None], [np.zeros((1, 4))]) == (4, 1)

@@ -44,8 +44,9 @@ def go_on(grid: Grid, query, key, value, known):
         kept, out = dict(carried[0]), dict(carried[1])
         at = [merged(each)[:, position] for each in (key, value)]
         for name in OVER_CONTEXT:
-            kept[name] = cache.remember(name, kept[name], *at, position, grid)
-            mixed = cache.attend_next(name, query[:, position], kept[name], position, grid)
+            mixed, kept[name] = cache.attend_next(
+                name, query[:, position], kept[name], *at, position, grid
+            )
             out[name] = out[name].at[:, position].set(mixed)
         return kept, out
 
@@ -87,7 +88,9 @@ def test_memory_is_remembered_as_it_is() -> None:
         whole = attention.attend("memory", query, key, value, grid)
         kept = cache.fill("memory", merged(key), merged(value), 5, grid)
         at = jnp.asarray(query)[:, position]
-        return cache.attend_next("memory", at, kept, position, grid), whole[:, position]
+        mixed, same = cache.attend_next("memory", at, kept, None, None, position, grid)
+        assert same is kept
+        return mixed, whole[:, position]
 
     for position in (0, 17):
         np.testing.assert_allclose(*both(position), atol=1e-6)
@@ -115,9 +118,8 @@ def test_bfloat16_stays_bfloat16(pattern: str) -> None:
 
     def run(query: jax.Array, row: jax.Array) -> tuple[jax.Array, cache.KV]:
         kept = cache.empty(pattern, 1, grid, HEADS * WIDTH, "bfloat16", tokens=4)
-        if pattern != "memory":
-            kept = cache.remember(pattern, kept, row, row, 5, grid)
-        return cache.attend_next(pattern, query, kept, 5, grid), kept
+        new = None if pattern == "memory" else row
+        return cache.attend_next(pattern, query, kept, new, new, 5, grid)
 
     row = jnp.zeros((1, HEADS * WIDTH), jnp.bfloat16)
     shapes = jax.eval_shape(run, row.reshape(1, HEADS, WIDTH), row)

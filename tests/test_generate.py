@@ -3,6 +3,7 @@
 import collections
 import functools
 import math
+import re
 from typing import Any
 
 import jax
@@ -263,6 +264,17 @@ def flat(monkeypatch: pytest.MonkeyPatch) -> Prior:
     monkeypatch.setattr(prior, "step", step)
     monkeypatch.setattr(prior, "prefill", lambda *_: ())
     return small()[0].clone(label_dropout=0.25)  # not yet traced
+
+
+def test_no_cache_is_copied_to_be_written() -> None:
+    model, params, conditioning = small()
+    state = generate.begin(model, params, jnp.asarray(whole()), 3, conditioning)
+    lowered = generate.advance.lower(model, params, state, 9, conditioning, seeds(3), start=0)
+    text = lowered.compile().as_text()
+    for kv in state.cache:
+        shape = ",".join(map(str, kv.key.shape))
+        assert f"f32[{shape}]" in text
+        assert not re.findall(rf"f32\[{shape}\]\S* copy\(", text), shape
 
 
 def test_generate_can_be_compiled_into_something_larger(flat: Prior) -> None:

@@ -1,4 +1,4 @@
-"""The numbers that the 2020 release computed with a small VQ-VAE, reproduced from its checkpoint."""
+"""The numbers that the 2020 release computed with a small VQ-VAE, from its own checkpoint."""
 
 import json
 import pathlib
@@ -10,7 +10,7 @@ import pytest
 
 from jukebox_jax.release import torchfile
 from jukebox_jax.release import vqvae as release
-from jukebox_jax.vqvae import vqvae
+from jukebox_jax.vqvae import quantizer, vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
 
 # Where the release's gradients of a few kernels, [outputs, inputs, size], lie among ours.
@@ -42,12 +42,7 @@ def stepped(
     window = json.loads((reference / "index.json").read_text())["window"]
     model, weights = loaded
     model = model.clone(restart_threshold=0.0)
-    books = vqvae.codebooks_from(  # three vectors a code: m = 3 e, n = 3
-        model, [book.codes for book in weights.codebooks], 3 * 64 * 8
-    )
-    books = tuple(
-        type(book)(book.codes, 3 * book.codes, np.full(64, 3.0, np.float32)) for book in books
-    )
+    books = tuple(quantizer.resume(book.codes, 3 * model.bins) for book in weights.codebooks)
 
     def value(params: Any, train: bool) -> Any:
         return vqvae.loss(
@@ -60,10 +55,13 @@ def stepped(
             train=train,
         )
 
-    evaluation = jax.jit(lambda params: value(params, False))(weights.params)
-    training, gradient = jax.jit(
-        jax.value_and_grad(lambda params: value(params, True), has_aux=True)
-    )(weights.params)
+    compiled = jax.jit(
+        lambda params: (
+            value(params, False),
+            *jax.value_and_grad(lambda params: value(params, True), has_aux=True)(params),
+        )
+    )
+    evaluation, training, gradient = compiled(weights.params)
     return {"eval": evaluation, "train": training, "gradient": gradient}
 
 

@@ -13,10 +13,8 @@ from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
 
 SMALL = {"width": 4, "code_width": 6, "bins": 16, "linf_count": 64}
 ODD = {
-    "one level": dict(downs=(2,), strides=(3,), multipliers=(1,), depth=2, scale_residual=True),
-    "cycles": dict(
-        downs=(1, 2), strides=(3, 2), multipliers=(1, 2), depth=2, dilation_cycle=2, decay=0.5
-    ),
+    "one level": dict(downs=(2,), strides=(3,), multipliers=(1,), depth=1, scale_residual=True),
+    "cycles": dict(downs=(1, 1), strides=(3, 2), multipliers=(1, 3), depth=1, dilation_cycle=2),
     "three levels": dict(
         downs=(2, 1, 1), strides=(2, 2, 2), multipliers=(2, 1, 1), depth=1, conv_multiplier=0.5
     ),
@@ -52,7 +50,7 @@ def test_pieces_equal_the_whole(name: str) -> None:
         whole = vqvae.decode(model, weights, one, level)
         assert whole.shape == audio.shape and whole.dtype == jnp.float32
         pieces = list(vqvae.decode_pieces(model, weights, np.asarray(one), level, piece=1))
-        assert len(pieces) > 2
+        assert len(pieces) > 1
         np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-6)
     level = model.levels - 1
     again = vqvae.decode_long(model, weights, np.asarray(codes[-1]), level)
@@ -92,9 +90,9 @@ def test_parameters_start_as_convolutions_do() -> None:
         jax.eval_shape(lambda key: vqvae.init(model, key), jax.random.key(0)),
     )
     stage = params["decoder_1"]["block_1"]["stage_0"]
-    for part, fan in ((stage["up"], 4 * 32), (stage["stack"]["unit_0"]["dilated"], 3 * 32)):
+    for part, fan in ((stage["up"], 4 * 6), (stage["stack"]["unit_0"]["dilated"], 3 * 48)):
+        assert float(jnp.max(jnp.abs(part["kernel"]))) == pytest.approx(fan**-0.5, 0.02)
         for leaf in part.values():
-            assert float(jnp.max(jnp.abs(leaf))) == pytest.approx(fan**-0.5, 0.2)
             assert float(jnp.max(jnp.abs(leaf))) <= fan**-0.5
     traced = jax.jit(lambda key: vqvae.init(model, key))(jax.random.key(0))
     jax.tree.map(np.testing.assert_array_equal, traced, params)
@@ -213,12 +211,12 @@ def test_it_learns() -> None:
         (value, (books, _)), gradient = step(params, books, audio, jax.random.key(number))
         first = float(value) if first is None else first
         momentum, params = descend(params, momentum, gradient)
-    assert float(value) < 0.7 * first
+    assert float(value) < 0.85 * first
 
 
 def test_one_device_equals_eight() -> None:
     model = model_of(restart_threshold=30.0)
-    audio = sound(model, 50, batch=8)
+    audio = sound(model, 100, batch=8)
     weights = weights_of(model, audio)
     mesh = sharding.make_mesh()
     whole = sharding.replicated(mesh)
@@ -265,9 +263,9 @@ def test_bfloat16_is_near() -> None:
     [
         (
             (1, 100, 1),
-            "audio of 100 samples is no multiple .* hop 12: cut it to 96 or pad it to 108",
+            "audio of 100 samples is no multiple .* hop 6: cut it to 96 or pad it to 102",
         ),
-        ((1, 5, 1), "pad it to 12$"),
+        ((1, 5, 1), "pad it to 6(\n|$)"),
         ((1, 0, 1), "audio of 0 samples"),
         ((1, 24), r"audio of shape \(1, 24\): give f32\[batch, samples, 1\]"),
         ((1, 24, 2), "mixed to mono"),

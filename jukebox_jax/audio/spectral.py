@@ -30,11 +30,11 @@ def magnitudes(audio: Array, scale: Scale = SINGLE_SCALE) -> Array:
     """Magnitudes of the centred, reflected, Hann-windowed transform.
 
     Args:
-      audio: f32[batch, samples, 1].
+      audio: f32[..., samples, 1].
       scale: (bins of the transform, hop, window) in samples; the window is centred in the bins.
 
     Returns:
-      f32[batch, 1 + samples // hop, bins // 2 + 1].
+      f32[..., 1 + samples // hop, bins // 2 + 1].
 
     Raises:
       ValueError: the audio has another shape, or the scale makes no sense.
@@ -44,22 +44,22 @@ def magnitudes(audio: Array, scale: Scale = SINGLE_SCALE) -> Array:
         raise ValueError(
             f"scale {scale}: give (even transform size, hop >= 1, window <= transform size)"
         )
-    if audio.ndim != 3 or audio.shape[2] != 1 or audio.shape[1] < 2:
+    if audio.ndim < 3 or audio.shape[-1] != 1 or audio.shape[-2] < 2:
         raise ValueError(
             f"audio of shape {audio.shape}: give [batch, samples, 1] with two samples at least"
         )
     frames = _frames(jnp.asarray(audio, jnp.float32)[..., 0], scale)
-    spectrum = _transform(jnp.pad(frames, ((0, 0), (0, 0), (0, max(0, size - frames.shape[2])))))
+    spectrum = _transform(_pad(frames, 0, size - frames.shape[-1]))
     return _root(jnp.square(spectrum.real) + jnp.square(spectrum.imag))
 
 
 def difference(target: Array, output: Array) -> Array:
-    """Frobenius norm of the difference of two sounds' magnitudes, f32[batch]."""
+    """Frobenius norm of the difference of two sounds' magnitudes, f32[...]."""
     return _norm(target - output)
 
 
 def relative_difference(target: Array, output: Array) -> Array:
-    """`difference` over the norm of the target's magnitudes, f32[batch]; 0 for a silent target."""
+    """`difference` over the norm of the target's magnitudes, f32[...]; 0 for a silent target."""
     loudness = _norm(target)
     ratio = difference(target, output) / jnp.maximum(loudness, _FLOOR)
     return jnp.where(loudness >= _FLOOR, ratio, 0.0)
@@ -102,24 +102,30 @@ def log_distance(target: Array, output: Array) -> Array:
 
 
 def _frames(audio: Array, scale: Scale) -> Array:
-    """Windowed frames, f32[batch, frames, window rounded up to whole hops].
+    """Windowed frames, f32[..., frames, window rounded up to whole hops].
 
     A transform of `size` around a shorter window sees zeros beside it, and where those zeros stand
     does not change magnitudes: so frames hold the window alone. They are cut by reshaping to hops
     and laying neighbours side by side, whose backward pass is a sum where a gather's would scatter.
     """
     size, hop, window = scale
-    samples = audio.shape[1]
+    samples = audio.shape[-1]
     count = 1 + samples // hop
     before = size // 2 - (size - window) // 2
     after = max(0, (count - 1) * hop + window - before - samples)
-    audio = jnp.pad(audio, ((0, 0), (before, after)), mode="reflect")
+    audio = _pad(audio, before, after, mode="reflect")
     parts = -(-window // hop)
     rows = count + parts - 1
-    audio = jnp.pad(audio[:, : rows * hop], ((0, 0), (0, max(0, rows * hop - audio.shape[1]))))
-    hops = audio.reshape(audio.shape[0], rows, hop)
-    frames = jnp.concatenate([hops[:, part : part + count] for part in range(parts)], axis=2)
+    audio = _pad(audio[..., : rows * hop], 0, rows * hop - audio.shape[-1])
+    hops = audio.reshape(*audio.shape[:-1], rows, hop)
+    frames = jnp.concatenate([hops[..., p : p + count, :] for p in range(parts)], axis=-1)
     return (frames * np.pad(_hann(window), (0, parts * hop - window)))[..., :size]
+
+
+def _pad(values: Array, before: int, after: int, mode: str = "constant") -> Array:
+    """Pads the last axis."""
+    widths = [(0, 0)] * (values.ndim - 1) + [(max(0, before), max(0, after))]
+    return jnp.pad(values, widths, mode=mode)
 
 
 def _hann(window: int) -> np.ndarray:
@@ -128,7 +134,7 @@ def _hann(window: int) -> np.ndarray:
 
 
 def _norm(values: Array) -> Array:
-    return _root(jnp.sum(jnp.square(values), axis=(1, 2)))
+    return _root(jnp.sum(jnp.square(values), axis=(-2, -1)))
 
 
 def _root(values: Array) -> Array:

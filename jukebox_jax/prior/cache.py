@@ -65,94 +65,116 @@ def fill(pattern: str, key: Array, value: Array, known: Array | int, grid: Grid)
     return KV(key=_fill(pattern, key, known, grid), value=_fill(pattern, value, known, grid))
 
 
-def remember(
-    pattern: str, cache: KV, key: Array, value: Array, position: Array | int, grid: Grid
-) -> KV:
-    """Writes one position into a cache.
-
-    Args:
-      pattern: one of `attention.PATTERNS` but "memory".
-      cache: what the layer remembers.
-      key: [batch, heads * head_width] of this position.
-      value: the same.
-      position: where it stands in the context; may be traced.
-      grid: how the context is read.
-    """
-    row, column = position // grid.block, position % grid.block
-    counts: Array | bool | None = None
-    if pattern == "column":
-        index = column * grid.rows + row  # a column lies in one piece
-    elif pattern in ("row", "previous"):
-        index = position % cache.key.shape[1]
-    elif pattern == "dense":
-        index = position
-    elif pattern == "prefix":
-        index, counts = position, position < grid.prefix
-    else:
-        spread = cache.key.shape[1] // grid.rows
-        from_end = column - (grid.block - spread)
-        index, counts = (row + 1) * spread + from_end, (from_end >= 0) & (row < grid.rows - 1)
-    return KV(
-        key=_write(cache.key, key, index, counts),
-        value=_write(cache.value, value, index, counts),
-    )
-
-
-def attend_next(pattern: str, query: Array, cache: KV, position: Array | int, grid: Grid) -> Array:
-    """Attention of one position, which the cache already remembers.
+def attend_next(
+    pattern: str,
+    query: Array,
+    cache: KV,
+    key: Array | None,
+    value: Array | None,
+    position: Array | int,
+    grid: Grid,
+) -> tuple[Array, KV]:
+    """Attention of one position, to itself and to what is remembered, and the cache with it.
 
     Args:
       pattern: one of `attention.PATTERNS`.
       query: [batch, heads, head_width].
-      cache: what the layer remembers, this position included.
-      position: where the query stands in the context; may be traced.
+      cache: what the layer remembers of the positions before.
+      key: [batch, heads * head_width] of this position; None for "memory".
+      value: the same.
+      position: where it stands in the context; may be traced.
       grid: how the context is read.
 
     Returns:
-      The mixed values [batch, heads, head_width].
+      The mixed values [batch, heads, head_width], and the cache that remembers this position.
     """
-    key, value = cache.key, cache.value
+    if key is None or value is None:
+        return _attend_merged(query, cache), cache
     row, column = position // grid.block, position % grid.block
-    seen: Array | None = None
-    if pattern == "column":
-        key = jax.lax.dynamic_slice_in_dim(key, column * grid.rows, grid.rows, axis=1)
-        value = jax.lax.dynamic_slice_in_dim(value, column * grid.rows, grid.rows, axis=1)
-        seen = jnp.arange(grid.rows) <= row
-    elif pattern == "previous":
-        half = (row - 1) % 2 * grid.block
-        key = jax.lax.dynamic_slice_in_dim(key, half, grid.block, axis=1)
-        value = jax.lax.dynamic_slice_in_dim(value, half, grid.block, axis=1)
-    elif pattern == "row":
-        seen = jnp.arange(grid.block) <= column
-    elif pattern != "memory":
-        seen = jnp.asarray(attention.places(pattern, grid)) <= position
-    mixed = _attend_merged(query, key, value, seen)
     if pattern == "previous":
+        half = _slice(cache, (row - 1) % 2 * grid.block, grid.block)
+        mixed = _attend_merged(query, half)
         mixed = jnp.where(row > 0, mixed, jnp.zeros_like(mixed))
-    return mixed
+    else:
+        own: Array | bool = True
+        if pattern == "column":
+            past, seen = _slice(cache, column * grid.rows, grid.rows), jnp.arange(grid.rows) < row
+        elif pattern == "row":
+            past, seen = cache, jnp.arange(grid.block) < column
+        else:
+            past, seen = cache, jnp.asarray(attention.places(pattern, grid)) < position
+            own = _index(pattern, cache, position, grid)[1]
+        mixed = _attend_merged(query, past, seen, KV(key, value), own)
+    # The write waits for the read. XLA sees no order between the two otherwise, and then copies
+    # the whole cache at every position; nor does it see that no number is above infinity.
+    wait = (mixed[0, 0, 0] > jnp.inf).astype(jnp.int32)
+    index, counts = _index(pattern, cache, position, grid)
+    return mixed, KV(
+        key=_write(cache.key, key, index + wait, counts),
+        value=_write(cache.value, value, index + wait, counts),
+    )
 
 
-def _attend_merged(query: Array, key: Array, value: Array, seen: Array | None) -> Array:
+def _index(
+    pattern: str, cache: KV, position: Array | int, grid: Grid
+) -> tuple[Array | int, Array | bool]:
+    """Where a position is remembered, and whether it is."""
+    row, column = position // grid.block, position % grid.block
+    if pattern == "column":
+        return column * grid.rows + row, True  # a column lies in one piece
+    if pattern in ("row", "previous"):
+        return position % cache.key.shape[1], True
+    if pattern == "dense":
+        return position, True
+    if pattern == "prefix":
+        return position, position < grid.prefix
+    spread = cache.key.shape[1] // grid.rows
+    from_end = column - (grid.block - spread)
+    return (row + 1) * spread + from_end, (from_end >= 0) & (row < grid.rows - 1)
+
+
+def _slice(cache: KV, start: Array | int, size: int) -> KV:
+    return jax.tree.map(lambda each: jax.lax.dynamic_slice_in_dim(each, start, size, axis=1), cache)
+
+
+def _attend_merged(
+    query: Array,
+    past: KV,
+    seen: Array | None = None,
+    new: KV | None = None,
+    own: Array | bool = True,
+) -> Array:
     """One query [batch, heads, head_width] over keys and values [batch, length, merged heads].
 
     Each head's query stands in its own columns of an otherwise zero row, so that one product
-    serves all heads and the keys are read in the layout in which they lie.
+    serves all heads and the keys are read in the layout in which they lie. `seen` says which of
+    them count; `new` is one more key and value [batch, merged heads], which counts if `own`.
     """
     batch, heads, head_width = query.shape
-    own = np.eye(heads, dtype=bool)[:, :, None]
-    wide = jnp.where(own, query[:, :, None, :], jnp.zeros((), query.dtype))
+    columns = np.eye(heads, dtype=bool)[:, :, None]
+    wide = jnp.where(columns, query[:, :, None, :], jnp.zeros((), query.dtype))
     wide = wide.reshape(batch, heads, heads * head_width)
-    scores = jnp.einsum("bhe,ble->bhl", wide, key, preferred_element_type=jnp.float32)
-    weights = attention.softmax(scores / math.sqrt(head_width), seen).astype(value.dtype)
-    mixed = jnp.einsum("bhl,ble->bhe", weights, value).reshape(batch, heads, heads, head_width)
+    scores = jnp.einsum("bhe,ble->bhl", wide, past.key, preferred_element_type=jnp.float32)
+    if seen is not None:
+        scores = jnp.where(seen, scores, -jnp.inf)
+    if new is not None:
+        one = jnp.einsum("bhe,be->bh", wide, new.key, preferred_element_type=jnp.float32)
+        one = jnp.where(own, one, -jnp.inf)
+        scores = jnp.concatenate([scores, one[..., None]], axis=-1)
+    weights = jax.nn.softmax(scores / math.sqrt(head_width), axis=-1).astype(past.value.dtype)
+    length = past.value.shape[1]
+    mixed = jnp.einsum("bhl,ble->bhe", weights[..., :length], past.value)
+    if new is not None:
+        mixed = mixed + weights[..., length:] * new.value[:, None]
+    mixed = mixed.reshape(batch, heads, heads, head_width)
     if heads == 1:
         return mixed[:, 0]
-    return jnp.where(own, mixed, jnp.zeros((), mixed.dtype)).sum(axis=2)
+    return jnp.where(columns, mixed, jnp.zeros((), mixed.dtype)).sum(axis=2)
 
 
-def _write(cache: Array, new: Array, index: Array | int, counts: Array | bool | None) -> Array:
+def _write(cache: Array, new: Array, index: Array | int, counts: Array | bool) -> Array:
     new = new[:, None].astype(cache.dtype)
-    if counts is not None:  # where it does not, what lies there stays
+    if counts is not True:  # where it does not, what lies there stays
         new = jnp.where(counts, new, jax.lax.dynamic_slice_in_dim(cache, index, 1, axis=1))
     return jax.lax.dynamic_update_slice_in_dim(cache, new, index, axis=1)
 

@@ -80,13 +80,15 @@ class Attention(nn.Module):
 
     def step(self, x: Array, cache: KV, position: Array | int) -> tuple[Array, KV]:
         """One position: [batch, width] to the same, and the cache with it."""
+        key = value = None
         if self.pattern == "memory":
             query = self.query(x)
         else:
             query, key, value = jnp.split(self.query_key_value(x), 3, axis=-1)
-            cache = caches.remember(self.pattern, cache, key, value, position, self.grid)
         query = query.reshape(query.shape[0], self.heads, -1)
-        mixed = caches.attend_next(self.pattern, query, cache, position, self.grid)
+        mixed, cache = caches.attend_next(
+            self.pattern, query, cache, key, value, position, self.grid
+        )
         return self.out(mixed.reshape(x.shape[0], self.state)), cache
 
     def weights(self, x: Array, memory: Array | None = None) -> Array:

@@ -25,7 +25,8 @@ class Prior(nn.Module):
 
     Attributes:
       context: codes seen at once.
-      block: columns of a row of the attention grid; context is a multiple of it.
+      block: columns of a row of the attention grid, which holds the context and the lyric tokens
+        in front of it, if any, in whole rows.
       bins: codebook size.
       width: model width.
       heads: attention heads.

@@ -248,14 +248,14 @@ def _weights(
 
 
 def _follows(weights: np.ndarray) -> float:
-    """How much attention lies on the best path, times the part of the tokens that it visits."""
+    """How much attention lies on the best path, times the part of all tokens that it visits."""
     begins = path(weights)
     visited = np.flatnonzero(np.isfinite(begins))
     if not len(visited):
         return 0.0
     rows = np.searchsorted(begins[visited], np.arange(len(weights)), side="right") - 1
     sung = weights[np.arange(len(weights)), visited[np.maximum(rows, 0)]].mean()
-    return float(sung * len(visited) / max(weights.any(axis=0).sum(), 1))
+    return float(sung * len(visited) / weights.shape[1])
 
 
 def _laid_out(

@@ -79,60 +79,53 @@ def _magnitudes(audio: Array) -> Array:
     return spectral.magnitudes(audio)
 
 
-def spectra(audio: Array) -> tuple[Array, ...]:
-    """Magnitudes at the single scale and then at the several ones, to be compared."""
-    scales = (spectral.SINGLE_SCALE, *spectral.MULTI_SCALES)
-    return tuple(spectral.magnitudes(audio, scale) for scale in scales)
-
-
 def distances(
-    target: Array,
-    target_spectra: tuple[Array, ...],
-    output: Array,
-    bandwidth: Bandwidth,
-    linf_count: int,
+    target: Array, output: Array, bandwidth: Bandwidth, linf_count: int
 ) -> dict[str, Array]:
-    """Every distance of decoded audio from its target, f32[] each.
+    """Every distance of decoded audio from its target, f32[levels] each.
+
+    All levels are compared at once: as many transforms to compile as for one.
 
     Args:
       target: f32[batch, samples, 1].
-      target_spectra: its `spectra`, made once for all levels.
-      output: f32[batch, samples, 1].
+      output: f32[batch, levels, samples, 1].
       bandwidth: the size of the training audio.
       linf_count: of how many of the largest squared errors of an item `linf` is the mean.
 
     Returns:
       l2, l1, linf, spectral (one scale), multispectral, and convergence (relative, one scale).
     """
-    single, *several = spectra(output)
-    single_target, *several_targets = target_spectra
-    multi = [
-        spectral.difference(one, other) for one, other in zip(several_targets, several, strict=True)
+    target = target[:, None]
+    spectra = [
+        (spectral.magnitudes(target, scale), spectral.magnitudes(output, scale))
+        for scale in (spectral.SINGLE_SCALE, *spectral.MULTI_SCALES)
     ]
+    single, *several = [jnp.mean(spectral.difference(*pair), axis=0) for pair in spectra]
     return {
         "l2": l2(target, output, bandwidth),
         "l1": l1(target, output, bandwidth),
         "linf": linf(target, output, bandwidth, linf_count),
-        "spectral": jnp.mean(spectral.difference(single_target, single)) / bandwidth.spec,
-        "multispectral": jnp.mean(sum(multi) / len(multi)) / bandwidth.spec,
-        "convergence": jnp.mean(spectral.relative_difference(single_target, single)),
+        "spectral": single / bandwidth.spec,
+        "multispectral": sum(several) / len(several) / bandwidth.spec,
+        "convergence": jnp.mean(spectral.relative_difference(*spectra[0]), axis=0),
     }
 
 
 def l2(target: Array, output: Array, bandwidth: Bandwidth) -> Array:
-    """Mean squared error, f32[]."""
-    return jnp.mean(jnp.square(target - output)) / bandwidth.l2
+    """Mean squared error, f32[levels]."""
+    return jnp.mean(jnp.square(target - output), axis=(0, 2, 3)) / bandwidth.l2
 
 
 def l1(target: Array, output: Array, bandwidth: Bandwidth) -> Array:
-    """Mean absolute error, f32[]."""
-    return jnp.mean(jnp.abs(target - output)) / bandwidth.l1
+    """Mean absolute error, f32[levels]."""
+    return jnp.mean(jnp.abs(target - output), axis=(0, 2, 3)) / bandwidth.l1
 
 
 def linf(target: Array, output: Array, bandwidth: Bandwidth, count: int) -> Array:
-    """Mean of the `count` largest squared errors of each item, f32[]; of all, if it has fewer."""
-    errors = jnp.square(target - output).reshape(target.shape[0], -1)
-    return jnp.mean(mean_of_largest(errors, min(count, errors.shape[1]))) / bandwidth.l2
+    """Mean of the `count` largest squared errors of an item, or of all if it has fewer."""
+    errors = jnp.square(target - output)[..., 0]
+    largest = mean_of_largest(errors, min(count, errors.shape[-1]))
+    return jnp.mean(largest, axis=0) / bandwidth.l2
 
 
 def mean_of_largest(values: Array, count: int) -> Array:
@@ -144,23 +137,23 @@ def mean_of_largest(values: Array, count: int) -> Array:
     last places share their gradient.
 
     Args:
-      values: f32[rows, columns], none negative.
+      values: f32[..., columns], none negative.
       count: how many, from 1 to columns.
 
     Returns:
-      f32[rows].
+      f32[...].
     """
     bits = lax.bitcast_convert_type(lax.stop_gradient(values), jnp.int32)
 
     def set_bit(step: Array, least: Array) -> Array:
         higher = least | (1 << (30 - step))
-        enough = jnp.sum(bits >= higher, axis=1, keepdims=True) >= count
+        enough = jnp.sum(bits >= higher, axis=-1, keepdims=True) >= count
         return jnp.where(enough, higher, least)
 
     # Bit 31 is the sign. A zero made of the bits, not a constant, is spread over devices as they.
-    least = lax.fori_loop(0, 31, set_bit, jnp.zeros_like(bits[:, :1]))
+    least = lax.fori_loop(0, 31, set_bit, jnp.zeros_like(bits[..., :1]))
     above, ties = bits > least, bits == least
-    places = count - jnp.sum(above, axis=1, keepdims=True)
-    share = places / jnp.sum(ties, axis=1, keepdims=True)
+    places = count - jnp.sum(above, axis=-1, keepdims=True)
+    share = places / jnp.sum(ties, axis=-1, keepdims=True)
     weights = jnp.where(above, 1.0, jnp.where(ties, share, 0.0))
-    return jnp.sum(weights * values, axis=1) / count
+    return jnp.sum(weights * values, axis=-1) / count

@@ -63,7 +63,9 @@ def start(model: VQVAE, params: Params, audio: Array, key: Array) -> tuple[Codeb
     """
     _check_audio(model, audio)
     return tuple(
-        quantizer.start(_analyse(model, params, audio, level), model.bins, _fold(key, level))
+        quantizer.start(
+            _analyse(model, params, audio, level), model.bins, jax.random.fold_in(key, level)
+        )
         for level in range(model.levels)
     )
 
@@ -230,63 +232,61 @@ def loss(
     _check_audio(model, audio)
     if train and key is None:
         raise ValueError("key=None: training needs a key, for codes to restart; give one")
-    spectra = losses.spectra(audio)
     updated: list[Codebook] = []
-    moves: list[dict[str, Array]] = []
-    found: list[dict[str, Array]] = []
+    coded: list[dict[str, Array]] = []  # what is known of each level's codes
+    outputs: list[Array] = []
     for level, book in enumerate(codebooks):
         vectors = _analyse(model, params, audio, level)
         codes = quantizer.nearest(book, vectors)
         rounded = quantizer.lookup(book, codes)
         commit = jnp.mean(jnp.square(vectors - jax.lax.stop_gradient(rounded)))
-        output = _synthesise(model, params, quantizer.pass_through(vectors, rounded), level)
-        apart = losses.distances(audio, spectra, output, bandwidth, model.linf_count)
-        apart |= {
-            "recons": _weighted(apart, l2=model.l2, l1=model.l1, linf=model.linf),
-            "commit": commit,
-        }
+        outputs.append(_synthesise(model, params, quantizer.pass_through(vectors, rounded), level))
         if train:
             book, moved = quantizer.update(
                 book,
                 vectors,
                 codes,
-                _fold(key, level),
+                jax.random.fold_in(key, level),
                 decay=model.decay,
                 threshold=model.restart_threshold,
             )
             spread = jnp.sqrt(jnp.mean(jnp.square(vectors - jnp.mean(vectors))))
-            apart["use"] = moved.pop("use")
-            moves.append(moved | {"fit": model.code_width * commit, "pn": spread})
+            moved |= {"fit": model.code_width * commit, "pn": spread}
         else:
-            apart["use"] = quantizer.used(codes, model.bins)
-        found.append(apart)
+            moved = {"use": quantizer.used(codes, model.bins)}
         updated.append(book)
-    sums = {name: sum(one[name] for one in found) for name in _SUMMED}
-    total = sums["recons"] + _weighted(
-        sums, commit=model.commit, spectral=model.spectral, multispectral=model.multispectral
+        coded.append(moved | {"commit": commit})
+
+    found = losses.distances(audio, jnp.stack(outputs, axis=1), bandwidth, model.linf_count)
+    found |= {name: jnp.stack([one[name] for one in coded]) for name in coded[0]}
+    found["recons"] = _weighted(found, l2=model.l2, l1=model.l1, linf=model.linf)
+    total = jnp.sum(
+        found["recons"]
+        + _weighted(
+            found, commit=model.commit, spectral=model.spectral, multispectral=model.multispectral
+        )
     )
-    metrics = {_METRICS[name]: value for name, value in sums.items()}
-    metrics |= {_METRICS[name]: found[0][name] for name in ("l2", "l1", "linf", "convergence")}
-    for level, one in enumerate(found):
-        for name in ("recons", "spectral", "multispectral", "convergence", "use"):
-            metrics[f"{_METRICS[name]}_l{level + 1}"] = one[name]
-    for name in moves[0] if moves else ():
-        metrics[name] = sum(one[name] for one in moves) / len(moves)
+    metrics: dict[str, Array] = {}
+    for name, values in found.items():
+        metrics |= _reported(name, values)
     return total, (tuple(updated), metrics)
 
 
-_SUMMED = ("recons", "spectral", "multispectral", "commit")
-_METRICS = {
-    "recons": "recons_loss",
-    "spectral": "spectral_loss",
-    "multispectral": "multispectral_loss",
-    "commit": "commit_loss",
-    "l2": "l2_loss",
-    "l1": "l1_loss",
-    "linf": "linf_loss",
-    "convergence": "spectral_convergence",
-    "use": "codebook_use",
-}
+def _reported(name: str, values: Array) -> dict[str, Array]:
+    """The metrics that come of one value for each level, f32[levels]."""
+    long = {"convergence": "spectral_convergence", "use": "codebook_use"}.get(name, f"{name}_loss")
+    singly = {f"{long}_l{level + 1}": value for level, value in enumerate(values)}
+    if name in ("recons", "spectral", "multispectral"):
+        return singly | {long: jnp.sum(values)}
+    if name == "commit":
+        return {long: jnp.sum(values)}
+    if name in ("l2", "l1", "linf"):
+        return {long: values[0]}
+    if name == "convergence":
+        return singly | {long: values[0]}
+    if name == "use":
+        return singly
+    return {name: jnp.mean(values)}
 
 
 def _weighted(terms: Mapping[str, Array], **weights: float) -> Array:
@@ -305,10 +305,6 @@ def _deal(shapes: Any, numbers: Iterator[Array], name: str = "") -> Any:
         return {name: _deal(shapes[name], numbers, name) for name in sorted(shapes)}
     most = convolution.bound(shapes["kernel"].shape, transposed=name == "up")
     return {name: most * next(numbers).reshape(shapes[name].shape) for name in sorted(shapes)}
-
-
-def _fold(key: Array | None, level: int) -> Array:
-    return jax.random.fold_in(key, level)
 
 
 def _analyse(model: VQVAE, params: Params, audio: Array, level: int) -> Array:
