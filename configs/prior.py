@@ -120,11 +120,11 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=2e-3, warmup=20, decay=100, beta2=0.99, average_decay=0.95
+            learning_rate=2e-3, warmup=20, decay=60, beta2=0.99, average_decay=0.95
         )
         config.mesh.fsdp = 1
         config.run.update(
-            steps=300, log_every=20, evaluate_every=150, examples_every=300, checkpoint_every=100
+            steps=160, log_every=20, evaluate_every=160, examples_every=0, checkpoint_every=80
         )
     elif size != "5b":
         raise ValueError(f"configs/prior.py has no size {size!r}; it has 5b, small and tiny")

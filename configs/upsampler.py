@@ -119,9 +119,9 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
             minimum_seconds=3.0,
             blend=False,
         )
-        config.optimizer.update(learning_rate=2e-3, warmup=20, decay=100, average_decay=0.95)
+        config.optimizer.update(learning_rate=2e-3, warmup=20, decay=60, average_decay=0.95)
         config.run.update(
-            steps=300, log_every=20, evaluate_every=150, examples_every=300, checkpoint_every=100
+            steps=120, log_every=20, evaluate_every=120, examples_every=0, checkpoint_every=80
         )
     elif size != "base":
         raise ValueError(f"configs/upsampler.py has no size {size!r}; it has base, small and tiny")

@@ -1,0 +1,98 @@
+"""What training finds out first: names, characters, the sound's size, and whether stages fit."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+
+from jukebox_jax.audio import song, wave
+from jukebox_jax.audio.song import Song
+from jukebox_jax.prior import conditioning
+from jukebox_jax.prior.prior import Prior
+from jukebox_jax.training import preparation, settings
+from jukebox_jax.vqvae.vqvae import VQVAE
+
+CODEC = VQVAE(downs=(2, 1), strides=(2, 2), multipliers=(1, 1), bins=16)
+LABEL = {"kind": "label", "size": 4}
+LYRICS = {"kind": "lyrics", "tokens": 8, "size": 12, "width": 8, "block": 4}
+LYRICS["layout"] = [[["row"], 1]]
+ABOVE = {"kind": "codes", "bins": 16, "width": 4, "depth": 1, "downs": 1}
+
+
+def model(**signals: dict) -> Prior:
+    made = tuple((name, conditioning.make(name, spec)) for name, spec in sorted(signals.items()))
+    return Prior(context=64, block=8, bins=16, width=16, signals=made)
+
+
+def read(level: int = 1, **data) -> settings.Settings:
+    return settings.read(
+        {
+            "stage": {"kind": "prior", "rate": 8000, "level": level, "vqvae": "somewhere"},
+            "model": {},
+            "data": {"source": "songs", "batch": 8, **data},
+            "run": {"steps": 5},
+        }
+    )
+
+
+def songs(*labels: dict) -> list[Song]:
+    return [Song(f"{number}.wav", 9000, one, 8000) for number, one in enumerate(labels)]
+
+
+def test_names_are_learnt(caplog: pytest.LogCaptureFixture) -> None:
+    heard = songs(
+        {"artist": "B"}, {"artist": "A"}, {}, {"artist": {"schedule": [[0, "A"], [2, "C"]]}}
+    )
+    with caplog.at_level(logging.INFO):
+        found = preparation.learn_vocabularies(model(artist=LABEL), read(), heard)
+    assert dict(found["artist"].ids) == {"A": 1, "B": 2, "C": 3}
+    assert "1 of 4 songs have no label 'artist'" in caplog.text
+    with pytest.raises(ValueError, match=r"artist\.size = 4, but the songs have 4 names"):
+        preparation.learn_vocabularies(
+            model(artist=LABEL), read(), [*heard, *songs({"artist": "D"})]
+        )
+
+
+def test_characters_are_learnt_and_losses_reported(caplog: pytest.LogCaptureFixture) -> None:
+    heard = songs({"lyrics": "Ой на ой"}, {"lyrics": [[0.0, "на"], [0.5, "на"]]}, {})
+    prior = model(lyrics=LYRICS)
+    found = preparation.learn_vocabularies(prior, read(), heard)["lyrics"]
+    assert found.text(found.tokens("Ой на")) == "Ой на"
+    with caplog.at_level(logging.INFO):
+        small = dataclasses.replace(prior.signals[0][1], size=3)
+        preparation.learn_vocabularies(Prior(signals=(("lyrics", small),)), read(), heard)
+    assert "0.wav" in caplog.text and "2.wav: no lyrics" in caplog.text
+    with pytest.raises(ValueError, match="the alphabet 'v2' has 80: set it to that or more"):
+        preparation.learn_vocabularies(prior, read(alphabet="v2"), heard)
+    with pytest.raises(ValueError, match=r"lyrics of 0\.wav"):
+        preparation.learn_vocabularies(prior, read(), songs({"lyrics": [[3.0, "a"], [1.0, "b"]]}))
+
+
+@pytest.mark.parametrize(("level", "signals", "top"), [(1, {}, True), (0, {"above": ABOVE}, False)])
+def test_a_level_that_fits(level: int, signals: dict, top: bool) -> None:
+    assert preparation.check_level(model(**signals), read(level), CODEC, 8000) is top
+
+
+@pytest.mark.parametrize(
+    ("level", "signals", "message"),
+    [
+        (0, {}, "needs one signal of kind 'codes', not 0"),
+        (1, {"above": ABOVE}, "is the top, and no codes lie above it"),
+        (0, {"above": {**ABOVE, "downs": 2}}, "4 times their own, but .* 2 times slower"),
+        (0, {"above": {**ABOVE, "bins": 8}}, "codes of 8 bins"),
+        (2, {}, "the VQ-VAE has levels 0 to 1"),
+    ],
+)
+def test_a_level_that_does_not_fit(level: int, signals: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        preparation.check_level(model(**signals), read(level), CODEC, 8000)
+
+
+def test_bandwidth_is_that_of_the_songs(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    wave.save(tmp_path / "a.wav", np.clip(0.2 * rng.standard_normal(40000), -1, 1), 8000)
+    heard = song.find(tmp_path, rate=8000)
+    found = preparation.measure_bandwidth(read(), heard, 4000)
+    assert float(found.l2) == pytest.approx(0.04, rel=0.1)
+    assert float(found.l1) == pytest.approx(0.2 * np.sqrt(2 / np.pi), rel=0.1)
