@@ -79,6 +79,22 @@ def test_a_song_becomes_arrays() -> None:
     assert not unknown["lyrics"].any()
 
 
+def test_a_label_may_change_during_the_song() -> None:
+    """The window takes the label in force in its middle, from which every level's follows alike."""
+    verse, chorus = (
+        SONG.labels["artist"],
+        next(n for n in NAMES["artist"].ids if n != SONG.labels["artist"]),
+    )
+    changing = Song("", 90, {**SONG.labels, "artist": {"schedule": [[0, verse], [4.0, chorus]]}})
+
+    def artist(start: int) -> int:
+        span = Span(start, 20, 90)
+        return int(conditioning.encode(SIGNALS, NAMES, changing, span, 8, rate=10)["artist"][0])
+
+    ids = NAMES["artist"].ids
+    assert [artist(start) for start in (0, 29, 30, 60)] == [ids[verse]] * 2 + [ids[chorus]] * 2
+
+
 def test_examples_have_the_shapes_of_what_is_encoded() -> None:
     labels, above = conditioning.example(SIGNALS, 8, batch=3)
     found = conditioning.encode(SIGNALS, NAMES, SONG, Span(20, 40, 90), 8)

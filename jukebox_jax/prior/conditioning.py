@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import alphabet
+from jukebox_jax.prior import alphabet, schedule
 from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
 from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
@@ -94,8 +94,11 @@ def encode(
     length: int,
     *,
     allow_unknown: bool = False,
+    rate: int = 44100,
 ) -> dict[str, np.ndarray]:
     """All signals over a span of a song, on the host, without the batch axis.
+
+    A label that changes during the song (see `schedule`) is the one in force in the span's middle.
 
     Args:
       signals: the fields of `Prior.signals`.
@@ -104,10 +107,17 @@ def encode(
       span: where the window lies in it, in samples.
       length: codes in the span.
       allow_unknown: unknown and missing labels become the reserved 0.
+      rate: samples a second of the span.
 
     Raises:
       LabelError: a label that the model cannot take.
     """
+    now = {
+        name: schedule.at(song.labels[name], span, rate)
+        for name, signal in signals
+        if isinstance(signal, Label) and schedule.is_schedule(song.labels.get(name))
+    }
+    song = dataclasses.replace(song, labels={**song.labels, **now}) if now else song
     encoded = {
         name: signal.encode(name, song, span, length, vocabularies.get(name), allow_unknown)
         for name, signal in signals

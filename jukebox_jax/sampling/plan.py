@@ -121,6 +121,7 @@ def labels(
             span,
             step.context,
             allow_unknown=allow_unknown,
+            rate=int(stage.config["stage"].get("rate", 44100)),
         )
     except LabelError as error:
         where = f"song {index}" if len(songs) > 1 else "the song"

@@ -201,6 +201,7 @@ def _prior(
             span,
             model.context,
             allow_unknown=settings.data.allow_unknown,
+            rate=settings.stage.rate,
         )
 
     def codes_of(frozen: Weights, audio: Array) -> tuple[Array, Array | None]:
