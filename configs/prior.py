@@ -4,9 +4,11 @@
 
 5b     as published: 24 seconds of context, five billion parameters; the paper's run took
        512 V100 four weeks.
+5b_lyrics, 1b_lyrics
+       as published, with lyrics: an encoder of their own, or one sequence with the codes.
 small  as published for one GPU: width 1024, 48 layers.
 tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
-       cores.
+       cores. tiny_lyrics reads the words as well.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -77,8 +79,55 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         checkpoint_every=1000,
         keep=3,  # of the newest checkpoints, and the best one
         give_up_after=20,  # steps in a row whose gradient is not finite
+        start_from="",  # a trained stage's directory: its weights instead of random ones
     )
-    if size == "small":
+    if size == "5b_lyrics":
+        three = ("row", "column", "previous")
+        config.model.layout = ((three, 3), ((*three, *three, *three, "memory"), 7))
+        config.signals.lyrics = dict(
+            kind="lyrics",
+            tokens=512,
+            size=80,
+            width=1280,
+            layout=((three, 6),),
+            block=16,
+            heads=4,
+            init_scale=0.7,
+            loss_fraction=0.4,
+            rate=44100,
+        )
+        config.signals.timing.minimum_seconds = 23.8
+        config.data.update(minimum_seconds=23.8, alphabet="v2")
+    elif size == "1b_lyrics":
+        config.model.update(
+            context=6144,
+            block=102,  # (6144 + 384) / 64
+            width=2048,
+            heads=2,
+            layout=(
+                (("row", "column", "previous"), 5),
+                (("prefix",), 1),
+                (("column", "previous", "row"), 5),
+                (("prefix",), 1),
+                (("previous", "row", "column"), 5),
+                (("dense",), 1),
+                (("row", "column", "previous"), 5),
+                (("prefix", "column", "previous"), 1),
+                (("row", "column", "previous"), 2),
+            ),
+            init_scale=0.2,
+            tied=True,
+        )
+        config.signals.artist.size = 7898
+        config.signals.genre.update(size=604, most=1)
+        config.signals.timing.update(bins=64, minimum_seconds=17.84)
+        config.signals.lyrics = dict(
+            kind="lyrics_prefix", tokens=384, size=79, loss_fraction=0.4, rate=44100
+        )
+        config.data.update(minimum_seconds=17.84, alphabet="v3")
+        config.optimizer.update(learning_rate=3e-4, beta2=0.999)
+        config.mesh.fsdp = 1
+    elif size == "small":
         config.model.update(
             width=1024,
             heads=1,
@@ -92,7 +141,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.optimizer.update(learning_rate=3e-4, warmup=100, beta2=0.999, average_decay=0.998)
         config.mesh.fsdp = 1
         config.run.update(steps=100_000)
-    elif size == "tiny":
+    elif size in ("tiny", "tiny_lyrics"):
         config.stage.rate = 11025
         config.model.update(
             context=256,
@@ -115,7 +164,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.data.update(
             source="band:songs=24,seconds=24",
             batch=8,
-            held_out=4,
+            held_out=0.15,
             minimum_seconds=3.0,
             blend=False,
         )
@@ -126,6 +175,21 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.run.update(
             steps=160, log_every=20, evaluate_every=160, examples_every=0, checkpoint_every=80
         )
+        if size == "tiny_lyrics":
+            config.model.layout = ((("row", "column", "previous", "memory"), 2),)
+            config.signals.lyrics = dict(
+                kind="lyrics",
+                tokens=64,
+                size=64,
+                width=64,
+                layout=((("row", "column", "previous"), 1),),
+                block=8,
+                heads=2,
+                loss_fraction=0.4,
+                remat="none",
+                rate=11025,
+            )
     elif size != "5b":
-        raise ValueError(f"configs/prior.py has no size {size!r}; it has 5b, small and tiny")
+        sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny and tiny_lyrics"
+        raise ValueError(f"configs/prior.py has no size {size!r}; it has {sizes}")
     return config

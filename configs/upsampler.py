@@ -86,6 +86,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         checkpoint_every=1000,
         keep=3,  # of the newest checkpoints, and the best one
         give_up_after=20,  # steps in a row whose gradient is not finite
+        start_from="",  # a trained stage's directory: its weights instead of random ones
     )
     if size == "small":
         config.model.update(
@@ -115,7 +116,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         config.data.update(
             source="band:songs=24,seconds=24",
             batch=8,
-            held_out=4,
+            held_out=0.15,
             minimum_seconds=3.0,
             blend=False,
         )

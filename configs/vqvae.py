@@ -72,6 +72,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         checkpoint_every=1000,
         keep=3,  # of the newest checkpoints, and the best one
         give_up_after=20,  # steps in a row whose gradient is not finite
+        start_from="",  # a trained stage's directory: its weights instead of random ones
     )
     if size == "small":
         config.stage.rate = 22050
@@ -85,7 +86,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         config.stage.rate = 11025
         config.model.update(bins=128, code_width=16, width=16, depth=2, decay=0.95, linf_count=256)
         config.data.update(
-            source="band:songs=24,seconds=24", batch=4, samples=16384, held_out=4, blend=False
+            source="band:songs=24,seconds=24", batch=4, samples=16384, held_out=0.15, blend=False
         )
         config.optimizer.update(learning_rate=2e-3, warmup=20, decay=60, average_decay=0.95)
         config.run.update(

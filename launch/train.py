@@ -4,6 +4,11 @@
 
 Any value of the config is overridden on the command line, as --config.run.steps=1000; a key that
 the config does not have is an error. SIGTERM saves and ends; the same command goes on.
+
+    --config.run.start_from=runs/other    begins with a trained stage's weights
+
+The config may then name more artists (a larger size), further signals, or lyrics with "memory"
+layers among the layers that the stage has: the model begins as it was, and learns the rest.
 """
 
 import command

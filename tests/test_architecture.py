@@ -29,7 +29,7 @@ TOOLS = {"sharding", "checkpoint"}
 DOORS = {
     "tensorflow": {"audio/windows.py", "audio/dataset.py"},
     "tensorflow_datasets": {"audio/windows.py", "audio/dataset.py"},
-    "librosa": {"audio/wave.py"},
+    "librosa": {"audio/measure.py"},
     "soundfile": {"audio/wave.py"},
     "soxr": {"audio/wave.py"},
     "orbax": {"checkpoint/disk.py"},

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+import jukebox_jax as jb
 from jukebox_jax import checkpoint, models
 from jukebox_jax.audio import song, wave
 from jukebox_jax.training import evaluation, journal, loop
@@ -149,21 +150,49 @@ def test_a_vqvae_is_a_directory(vqvae: pathlib.Path) -> None:
     assert "encoder_0" in table and "decoder_1" in table
 
 
+@pytest.fixture(scope="module")
+def priors(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[pathlib.Path, ...]:
+    """A prior of each level, finest first."""
+    folder = tmp_path_factory.mktemp("priors")
+    workdirs = tuple(folder / f"level_{level}" for level in (0, 1))
+    for level, workdir in enumerate(workdirs):
+        config = prior_config(songs, vqvae, level, run__steps=20, run__examples_every=20)
+        loop.train_and_evaluate(config, workdir, devices=ONE)
+    return workdirs
+
+
 @pytest.mark.parametrize("level", [1, 0])
-def test_a_prior_is_a_directory(
-    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, level: int
-) -> None:
-    config = prior_config(songs, vqvae, level, run__steps=20, run__examples_every=20)
-    loop.train_and_evaluate(config, tmp_path / "prior", devices=ONE)
-    found = losses(tmp_path / "prior")
+def test_a_prior_is_a_directory(priors: tuple[pathlib.Path, ...], level: int) -> None:
+    workdir = priors[level]
+    found = losses(workdir)
     assert found[0] == pytest.approx(4.0, abs=0.5)  # bits of 16 codes
     assert np.mean(found[-3:]) < np.mean(found[:3])
-    stage = models.Stage.load(tmp_path / "prior")
+    stage = models.Stage.load(workdir)
     assert dict(stage.vocabularies["artist"].ids) == {"A": 1, "B": 2}
     assert dict(stage.vocabularies["genre"].ids) == {"x": 1, "y": 2}
-    sounds = {path.name for path in (tmp_path / "prior" / "examples" / "0000020").iterdir()}
+    sounds = {path.name for path in (workdir / "examples" / "0000020").iterdir()}
     assert {"0_original.wav", "0_reconstructed.wav", "0_sampled.wav"} <= sounds
-    models.Jukebox.load(vqvae=vqvae, priors=(None,) * level + (tmp_path / "prior",))
+
+
+def test_from_songs_to_a_song(
+    vqvae: pathlib.Path, priors: tuple[pathlib.Path, ...], tmp_path: pathlib.Path
+) -> None:
+    """The whole story: files were trained on, their stages are opened, new files are written."""
+    box = jb.Jukebox.load(vqvae=vqvae, priors=priors)
+    shared = {"genre": "x", "total_seconds": 1.5}
+    wanted = [jb.Song("", 0, {**shared, "artist": artist, "seed": ord(artist)}) for artist in "AB"]
+    recording = jb.sample(box, wanted, seconds=0.5, progress=False)
+    for level, hop in enumerate(box.hops):
+        assert recording.codes[level].shape == (2, 4000 // hop)
+        for number, sound in enumerate(recording.audio[level]):
+            file = tmp_path / f"level_{level}" / f"{number}.wav"
+            wave.save(file, np.clip(sound, -1, 1), box.rate)
+            assert wave.load(file, box.rate).std() > 1e-3
+    alone = jb.sample(box, wanted[1:], seconds=0.5, progress=False)
+    for one, other in zip(alone.codes, recording.codes, strict=True):
+        np.testing.assert_array_equal(one, other[1:])  # its neighbour does not matter
 
 
 class Crash(Exception):
@@ -347,3 +376,19 @@ def wait_for_steps(workdir: pathlib.Path, count: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("no step was taken in two minutes")
+
+
+def test_a_prior_learns_with_what_is_measured(vqvae, songs, tmp_path) -> None:
+    """Labels over time where there are none: measured once, learnt, and saved with the stage."""
+    config = prior_config(songs, vqvae, 1)
+    config["signals"] |= {
+        "tempo": {"kind": "curve", "minimum": 40, "maximum": 240, "bins": 8, "rate": RATE},
+        "loudness": {"kind": "curve", "minimum": -60, "maximum": 0, "bins": 8, "rate": RATE},
+        "chords": {"kind": "track", "size": 26, "rate": RATE},
+        "activity": {"kind": "events", "size": 4, "rate": RATE},
+    }
+    loop.train_and_evaluate(config, tmp_path / "run", devices=ONE)
+    stage = models.Stage.load(tmp_path / "run")
+    assert 1 <= len(stage.vocabularies["chords"].ids) <= 25
+    rows = stage.weights["conditioning"]["loudness"]["rows"]["embedding"]
+    assert rows.shape == (9, 16) and np.abs(rows).max() > 0

@@ -54,6 +54,31 @@ def test_names_are_learnt(caplog: pytest.LogCaptureFixture) -> None:
         )
 
 
+def test_names_in_time_are_learnt_as_they_are_spelt(caplog: pytest.LogCaptureFixture) -> None:
+    prior = model(
+        chords={"kind": "track", "size": 5, "rate": 8000},
+        playing={"kind": "events", "size": 3, "rate": 8000},
+        tempo={"kind": "curve", "minimum": 40, "maximum": 240, "bins": 8, "rate": 8000},
+        mood={"kind": "curve", "minimum": 0, "maximum": 1, "bins": 8, "rate": 8000},
+    )
+    heard = songs({"chords": [[0, "C"], [2, "c"]], "playing": {"Bass": [[0, 1]]}}, {"chords": "C#"})
+    with caplog.at_level(logging.INFO):
+        found = preparation.learn_vocabularies(prior, read(normalise="v2"), heard)
+    assert dict(found["chords"].ids) == {"C": 1, "C#": 2, "c": 3}
+    assert dict(found["playing"].ids) == {"Bass": 1}
+    assert set(found) == {"chords", "playing"}
+    assert "1 of 2 songs have no label 'playing'" in caplog.text
+    more = [*heard, *songs({"playing": ["drums", "Bass"]})]
+    grown = preparation.learn_vocabularies(prior, read(), more, found)
+    assert dict(grown["playing"].ids) == {"Bass": 1, "drums": 2}
+    with pytest.raises(ValueError, match=r"playing\.size = 3, but the songs have 3 names"):
+        preparation.learn_vocabularies(prior, read(), [*more, *songs({"playing": "lute"})])
+    assert preparation.measured(prior) == ("chords", "tempo")
+    preparation.check_rates(prior, 8000)
+    with pytest.raises(ValueError, match=r"chords\.rate = 8000, but config\.stage\.rate = 44100"):
+        preparation.check_rates(prior, 44100)
+
+
 def test_characters_are_learnt_and_losses_reported(caplog: pytest.LogCaptureFixture) -> None:
     heard = songs({"lyrics": "Ой на ой"}, {"lyrics": [[0.0, "на"], [0.5, "на"]]}, {})
     prior = model(lyrics=LYRICS)

@@ -14,7 +14,10 @@ from configs import prior, upsampler, vqvae  # noqa: E402
 
 CONFIGS = {
     **{f"vqvae:{size}": vqvae.get_config(size) for size in ("base", "small", "tiny")},
-    **{f"prior:{size}": prior.get_config(size) for size in ("5b", "small", "tiny")},
+    **{
+        f"prior:{size}": prior.get_config(size)
+        for size in ("5b", "5b_lyrics", "1b_lyrics", "small", "tiny", "tiny_lyrics")
+    },
     **{
         f"upsampler:{size},level={level}": upsampler.get_config(f"{size},level={level}")
         for size in ("base", "small", "tiny")
@@ -105,7 +108,14 @@ def test_every_config_of_every_size_builds(name: str) -> None:
     model = models.build(read.plain)
     shapes = (priors if read.stage.kind == "prior" else vqvaes).abstract(model)
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
-    published = {"vqvae:base": 1_485_763, "prior:5b": 5_060_452_800}
+    published = {
+        "vqvae:base": 1_485_763,
+        "prior:5b": 5_060_452_800,
+        "prior:5b_lyrics": 5_640_506_800,
+        "upsampler:base,level=0": 981_298_176,
+        "upsampler:base,level=1": 981_298_176,
+        "prior:1b_lyrics": 942_643_200,
+    }
     if name in published:
         assert count == published[name]
     assert count > 10_000

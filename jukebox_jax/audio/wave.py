@@ -1,10 +1,9 @@
 """Files to arrays and back: wav, flac, ogg, opus, mp3, aiff, at any rate and any channel count.
 
-The only importer of soundfile and soxr, and of librosa should anything need it; each is imported
-when first used. A file is float32 [samples, channels] in [-1, 1]. A slice of a file is read
-without decoding the rest, and equals that slice of the whole. What decoders pass over in silence
-(a file that ends early, one that holds more than it plays, samples that are not numbers) is an
-error here. Nothing here knows of songs or of JAX.
+The only importer of soundfile and soxr, each when first used. A file is float32 [samples, channels]
+in [-1, 1]. A slice of a file is read without decoding the rest, and equals that slice of the whole.
+What decoders pass over in silence (a file that ends early, one that holds more than it plays,
+samples that are not numbers) is an error here. Nothing here knows of songs or of JAX.
 """
 
 import dataclasses

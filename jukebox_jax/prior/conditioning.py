@@ -2,9 +2,9 @@
 
 A signal enters by one of four doors: `start` (in place of the code before the first), `track`
 (added at every position), `memory` (attended to) or `prefix` (in front of the codes, in one
-sequence with them). The records of its kinds stand in `signals` and `lyric_signals`; here a config
-line becomes a record, a song's labels become arrays, and arrays are embedded and summed door by
-door. Nothing here knows of codes to come.
+sequence with them). The records of its kinds stand in `signals`, `curves` and `lyric_signals`;
+here a config line becomes a record, a song's labels become arrays, and arrays are embedded and
+summed door by door. Nothing here knows of codes to come.
 """
 
 import dataclasses
@@ -21,18 +21,23 @@ from jax import Array
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import alphabet, schedule
 from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.curves import Curve, Events, Track
 from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
 from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
 __all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Codes", "Conditioner", "Conditioning"]
-__all__ += ["Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal", "Timing", "Vocabulary"]
+__all__ += ["Curve", "Events", "Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal"]
+__all__ += ["Timing", "Track", "Vocabulary"]
 __all__ += ["drop", "encode", "example", "lyrics_of", "make", "vocabulary_from_json"]
 
 KINDS: dict[str, type] = {
     "label": Label,
     "timing": Timing,
     "codes": Codes,
+    "curve": Curve,
+    "track": Track,
+    "events": Events,
     "lyrics": Lyrics,
     "lyrics_prefix": LyricsPrefix,
 }
@@ -150,9 +155,10 @@ def drop(
     """Replaces all labels of a part of the batch by the reserved 0, so that it is learnt too."""
     dropped = dict(labels)
     for name, signal in signals:
-        if isinstance(signal, Label):
+        if isinstance(signal, (Label, Curve, Track, Events)):
             values = labels[name]
             lost = jax.random.bernoulli(key, rate, (values.shape[0], 1))  # one draw for all labels
+            lost = lost.reshape(-1, *(1 for _ in values.shape[1:]))
             dropped[name] = jnp.where(lost, signal.nothing(), values)
     return dropped
 
@@ -168,6 +174,10 @@ def example(
             above = jnp.zeros((batch, context // signal.factor), jnp.int32)
         elif isinstance(signal, Label):
             labels[name] = jnp.zeros((batch, signal.most), jnp.int32)
+        elif isinstance(signal, (Curve, Track)):
+            labels[name] = jnp.zeros((batch, context), jnp.int32)
+        elif isinstance(signal, Events):
+            labels[name] = jnp.zeros((batch, context, signal.size), jnp.uint8)
         elif isinstance(signal, (Lyrics, LyricsPrefix)):
             labels[name] = jnp.zeros((batch, signal.tokens), jnp.int32)
         else:

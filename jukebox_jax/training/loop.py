@@ -23,11 +23,14 @@ from jax import Array
 from jukebox_jax import checkpoint, sharding
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
+from jukebox_jax.checkpoint import disk
 from jukebox_jax.prior import conditioning
 from jukebox_jax.training import evaluation, tasks
+from jukebox_jax.training import origin as origins
 from jukebox_jax.training import settings as configs
 from jukebox_jax.training import state as states
 from jukebox_jax.training.journal import Journal
+from jukebox_jax.training.origin import Origin
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.state import TrainState
 from jukebox_jax.training.tasks import Task
@@ -69,9 +72,10 @@ def train_and_evaluate(
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
     _check_batch(settings, mesh)
+    origin = _find_origin(settings, workdir)
     _check_earlier(settings, workdir)
     train, held_out = _find_songs(settings)
-    task = _make_task(settings, workdir, train)
+    task = _make_task(settings, workdir, train, origin)
     return _run(settings, workdir, task, mesh, train, held_out)
 
 
@@ -95,6 +99,8 @@ def _run(
         if checkpoints.latest() is None:
             batch = next(evaluation.batches(settings, task, mesh, train))
             state = states.first(settings, task, places, frozen, batch, key)
+            if run.start_from:  # from here on the run is on its own
+                checkpoints.save(0, state.parts())
         else:
             found = checkpoints.restore(places.parts())
             assert found is not None  # restore raises where steps exist and none is whole
@@ -157,10 +163,23 @@ def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
         )
 
 
+def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
+    """The stage to start from, unless there is none or the run has started already."""
+    if not settings.run.start_from or disk.steps(epath.Path(workdir)):
+        return None
+    return origins.read(settings)
+
+
 def _check_earlier(settings: Settings, workdir: Any) -> None:
     """Refuses to go on as another model; writes the config otherwise, before anything else."""
     earlier = checkpoint.read_json(workdir, checkpoint.CONFIG, missing=None)
     if earlier is not None:
+        was = (earlier.get("run") or {}).get("start_from") or ""
+        if was != settings.run.start_from:
+            raise ValueError(
+                f"config.run.start_from = {settings.run.start_from!r}, but {workdir} was begun "
+                f"with {was!r}: set it to that, or choose another workdir"
+            )
         for section in ("stage", "model", "signals"):
             different = configs.changed(earlier, settings.plain, section)
             if section == "stage":
@@ -192,7 +211,9 @@ def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]
     return train, held_out
 
 
-def _make_task(settings: Settings, workdir: Any, train: Sequence[Song]) -> Task:
+def _make_task(
+    settings: Settings, workdir: Any, train: Sequence[Song], origin: Origin | None
+) -> Task:
     """The task, with what an earlier start of this run found out about its songs."""
     noted = checkpoint.read_json(workdir, DATA, missing={})
     heard: dict[str, Any] = {"songs": len(train), "samples": sum(one.samples for one in train)}
@@ -209,7 +230,13 @@ def _make_task(settings: Settings, workdir: Any, train: Sequence[Song]) -> Task:
         vocabularies = {
             name: conditioning.vocabulary_from_json(value) for name, value in names.items()
         }
-    task = tasks.make(settings, train, vocabularies=vocabularies, bandwidth=noted.get("bandwidth"))
+    task = tasks.make(
+        settings,
+        train,
+        vocabularies=vocabularies,
+        bandwidth=noted.get("bandwidth"),
+        start_from=origin,
+    )
     if settings.stage.kind == "vqvae":
         heard["bandwidth"] = {
             field.name: float(getattr(task.frozen, field.name))

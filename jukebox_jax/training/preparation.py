@@ -6,14 +6,16 @@ a prior's config is held against the VQ-VAE whose codes it is to model.
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from jukebox_jax.audio import windows
+from jukebox_jax.audio import measure, windows
 from jukebox_jax.audio.song import Song
-from jukebox_jax.prior import conditioning, lyrics, schedule
+from jukebox_jax.prior import conditioning, curves, lyrics, schedule
 from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.prior.vocabulary import Vocabulary
+from jukebox_jax.training import surgery
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth
 
@@ -82,36 +84,98 @@ def check_level(model: Prior, settings: Settings, codec: VQVAE, rate: int) -> bo
 
 
 def learn_vocabularies(
-    model: Prior, settings: Settings, songs: Sequence[Song]
+    model: Prior,
+    settings: Settings,
+    songs: Sequence[Song],
+    earlier: Mapping[str, Vocabulary | Alphabet] | None = None,
 ) -> dict[str, Vocabulary | Alphabet]:
     """What the songs' labels and lyrics are written in, for each signal that needs to know.
 
     What an alphabet cannot say is reported.
 
+    Args:
+      model: the prior.
+      settings: the run's config.
+      songs: those to train on.
+      earlier: what the stage that the run starts from knows; it is added to.
+
     Raises:
       ValueError: more names or characters than a signal has room for, or lyrics without a form.
     """
+    known: Mapping[str, Any] = earlier or {}
     found: dict[str, Vocabulary | Alphabet] = {}
     for name, signal in model.signals:
         if isinstance(signal, conditioning.Label):
-            found[name] = _names(name, signal, settings, songs)
+            found[name] = _names(name, signal, settings, songs, known.get(name))
+        elif isinstance(signal, (conditioning.Track, conditioning.Events)):
+            found[name] = _names_in_time(name, signal, songs, known.get(name))
         elif isinstance(signal, (conditioning.Lyrics, conditioning.LyricsPrefix)):
-            found[name] = _alphabet(name, signal, settings, songs)
+            found[name] = _alphabet(name, signal, settings, songs, known.get(name))
     return found
 
 
+def measured(model: Prior) -> tuple[str, ...]:
+    """The signals that are measured in songs which have no label for them."""
+    kinds = (conditioning.Curve, conditioning.Track)
+    return tuple(
+        name
+        for name, signal in model.signals
+        if isinstance(signal, kinds) and name in measure.MEASURES
+    )
+
+
+def check_rates(model: Prior, rate: int) -> None:
+    """Checks that all signals count time as the stage does.
+
+    Raises:
+      ValueError: one has another rate.
+    """
+    for name, signal in model.signals:
+        own = getattr(signal, "rate", rate)
+        if own != rate:
+            raise ValueError(
+                f"config.signals.{name}.rate = {own}, but config.stage.rate = {rate}: set it to "
+                "that"
+            )
+
+
+def _names_in_time(
+    name: str,
+    signal: conditioning.Track | conditioning.Events,
+    songs: Sequence[Song],
+    earlier: Vocabulary | None,
+) -> Vocabulary:
+    missing = sum(song.labels.get(name) is None for song in songs)
+    if missing:
+        log.info("%d of %d songs have no label %r", missing, len(songs), name)
+    # Spelling tells them apart, whatever config.data.normalise says: "C#" is not "c".
+    learnt = surgery.grow(earlier or Vocabulary(), curves.collect(name, signal, songs))
+    if learnt.size > signal.size:
+        raise ValueError(
+            f"config.signals.{name}.size = {signal.size}, but the songs have {learnt.size - 1} "
+            f"names of {name}: set it to {learnt.size} or more (0 is reserved)"
+        )
+    return learnt
+
+
 def _names(
-    name: str, signal: conditioning.Label, settings: Settings, songs: Sequence[Song]
+    name: str,
+    signal: conditioning.Label,
+    settings: Settings,
+    songs: Sequence[Song],
+    earlier: Vocabulary | None,
 ) -> Vocabulary:
     labelled = [song.labels[name] for song in songs if song.labels.get(name)]
     if len(labelled) < len(songs):
         missing = len(songs) - len(labelled)
         log.info("%d of %d songs have no label %r", missing, len(songs), name)
-    values = [value for label in labelled for value in schedule.values(label)]
-    learnt = Vocabulary.build(values, normalise=settings.data.normalise, most=signal.most)
+    values = [value for label in labelled for value in schedule.values(label) if value]
+    start = Vocabulary(settings.data.normalise) if earlier is None else earlier
+    learnt = surgery.grow(start, values, signal.most)
     if learnt.size > signal.size:
+        of = "the songs" if earlier is None else "the stage to start from and the songs"
         raise ValueError(
-            f"config.signals.{name}.size = {signal.size}, but the songs have {learnt.size - 1} "
+            f"config.signals.{name}.size = {signal.size}, but {of} have {learnt.size - 1} "
             f"names of {name}: set it to {learnt.size} or more (0 is reserved)"
         )
     return learnt
@@ -122,6 +186,7 @@ def _alphabet(
     signal: conditioning.Lyrics | conditioning.LyricsPrefix,
     settings: Settings,
     songs: Sequence[Song],
+    earlier: Alphabet | None,
 ) -> Alphabet:
     texts = {}
     for song in songs:
@@ -129,7 +194,11 @@ def _alphabet(
             texts[song.path] = lyrics.Lyric.of(song.labels, name).text
         except conditioning.LabelError as error:
             raise ValueError(f"{name} of {song.path}: {error}") from None
-    learnt = Alphabet.build(texts.values(), kind=settings.data.alphabet, most=signal.size - 1)
+    most = signal.size - 1
+    if earlier is None:
+        learnt = Alphabet.build(texts.values(), kind=settings.data.alphabet, most=most)
+    else:
+        learnt = surgery.grow_alphabet(earlier, texts.values(), most)
     if learnt.size > signal.size:
         raise ValueError(
             f"config.signals.{name}.size = {signal.size}, but the alphabet "

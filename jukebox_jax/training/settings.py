@@ -131,6 +131,8 @@ class Run:
       checkpoint_every: the whole state.
       keep: so many of the newest checkpoints, and the best one.
       give_up_after: stop when the gradients of so many steps in a row are not finite.
+      start_from: the directory of a trained stage whose weights the run starts from, see
+        `surgery`; "" for a start from nothing.
     """
 
     steps: int
@@ -143,6 +145,7 @@ class Run:
     checkpoint_every: int = 1000
     keep: int = 3
     give_up_after: int = 20
+    start_from: str = ""
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -152,9 +155,9 @@ class Run:
         """
         if self.steps < 1:
             raise ValueError(f"config.run.steps = {self.steps}: 1 or more")
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 0:
-                raise ValueError(f"config.run.{field.name} = {getattr(self, field.name)}: not < 0")
+        for name, value in dataclasses.asdict(self).items():
+            if name != "start_from" and value < 0:
+                raise ValueError(f"config.run.{name} = {value}: not < 0")
 
     def due(self, every: int, step: int) -> bool:
         """Whether something that happens every so many steps, and at the end, happens now."""

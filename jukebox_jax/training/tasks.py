@@ -17,12 +17,14 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax import models, sharding
+from jukebox_jax.audio import measure as measures
 from jukebox_jax.audio import spectral
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import conditioning, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.sampling import generate
-from jukebox_jax.training import preparation
+from jukebox_jax.training import origin, preparation, surgery
+from jukebox_jax.training.origin import Origin
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
@@ -79,6 +81,7 @@ def make(
     *,
     vocabularies: Mapping[str, Any] | None = None,
     bandwidth: Mapping[str, float] | None = None,
+    start_from: Origin | None = None,
 ) -> Task:
     """The task that a config describes.
 
@@ -87,14 +90,33 @@ def make(
       songs: those to train on, which vocabularies and bandwidth are taken from.
       vocabularies: those of an earlier start of the same run.
       bandwidth: the fields of its `Bandwidth`.
+      start_from: the stage whose weights are the first parameters; only at the first start.
 
     Raises:
       ValueError: parts of the config do not fit one another.
     """
     model = models.build(settings.plain)
     if isinstance(model, VQVAE):
-        return _vqvae(model, settings, songs, bandwidth)
-    return _prior(model, settings, songs, vocabularies)
+        task = _vqvae(model, settings, songs, bandwidth)
+    else:
+        earlier = start_from.vocabularies if start_from else None
+        task = _prior(model, settings, songs, vocabularies, earlier)
+    return task if start_from is None else _begun(task, settings, start_from)
+
+
+def _begun(task: Task, settings: Settings, start_from: Origin) -> Task:
+    """The task with a trained stage's weights at its start."""
+    old, used = start_from.model, start_from.used
+    log.info("starting from %s:", start_from.directory)
+    for line in surgery.table(task.model, old, task.abstract, used):
+        log.info("  %s", line)
+    if isinstance(task.model, Prior):
+        return dataclasses.replace(task, init=origin.prior_init(start_from, task.model))
+    samples = settings.data.batch * task.samples
+    init, books = origin.vqvae_start(start_from, task.model, samples)
+    return dataclasses.replace(
+        task, init=init, start=lambda params, frozen, batch, key: jax.tree.map(jnp.array, books)
+    )
 
 
 def _vqvae(
@@ -185,19 +207,23 @@ def _prior(
     settings: Settings,
     songs: Sequence[Song],
     vocabularies: Mapping[str, Any] | None,
+    earlier: Mapping[str, Any] | None,
 ) -> Task:
     below = models.Stage.load(settings.stage.vqvae)
     codec, level = below.model, settings.stage.level
     if not isinstance(codec, VQVAE):
         raise ValueError(f"config.stage.vqvae = {settings.stage.vqvae!r} is no VQ-VAE's stage")
     top = preparation.check_level(model, settings, codec, int(below.config["stage"]["rate"]))
-    known = dict(vocabularies or preparation.learn_vocabularies(model, settings, songs))
+    preparation.check_rates(model, settings.stage.rate)
+    measured = preparation.measured(model)
+    songs = measures.fill_all(songs, measured) if measured else songs
+    known = dict(vocabularies or preparation.learn_vocabularies(model, settings, songs, earlier))
 
     def describe(song: Song, span: Span) -> Mapping[str, np.ndarray]:
         return conditioning.encode(
             model.signals,
             known,
-            song,
+            measures.fill(song, measured),  # remembered, where it is one of those above
             span,
             model.context,
             allow_unknown=settings.data.allow_unknown,
