@@ -79,6 +79,14 @@ def test_a_song_becomes_arrays() -> None:
     assert not unknown["lyrics"].any()
 
 
+def test_a_model_that_knows_no_names_asks_for_none() -> None:
+    names = {**NAMES, "artist": Vocabulary(), "genre": Vocabulary()}
+    found = conditioning.encode(SIGNALS, names, Song("", 90, {"lyrics": ""}), Span(0, 40, 90), 8)
+    assert found["artist"].tolist() == [0] and found["genre"].tolist() == [0, -1]
+    with pytest.raises(LabelError, match="none of the 0 names"):
+        conditioning.encode(SIGNALS, names, SONG, Span(0, 40, 90), 8)
+
+
 def test_a_label_may_change_during_the_song() -> None:
     """The window takes the label in force in its middle, from which every level's follows alike."""
     verse, chorus = (

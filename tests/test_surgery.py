@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from jukebox_jax.prior import conditioning, prior
-from jukebox_jax.prior.conditioning import Alphabet, Label, Lyrics, LyricsPrefix, Timing, Vocabulary
+from jukebox_jax.prior.conditioning import (
+    Alphabet,
+    Events,
+    Label,
+    Lyrics,
+    LyricsPrefix,
+    Timing,
+    Track,
+    Vocabulary,
+)
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.training import surgery
 from jukebox_jax.vqvae.vqvae import VQVAE
@@ -19,6 +28,11 @@ ARTIST, GENRE = ("artist", Label(size=4)), ("genre", Label(size=5, most=2))
 TIMING = ("timing", Timing(bins=4, minimum_seconds=0.5, maximum_seconds=9.0, rate=100))
 LYRICS = ("lyrics", Lyrics(tokens=8, size=6, width=8, layout=((("row",), 1),), block=4))
 SIGNALS = (ARTIST, GENRE, TIMING)
+CHORD, HEARD = ("chord", Track(size=3)), ("heard", Events(size=3))
+OVER_TIME = {
+    "chord": np.arange(48).reshape(3, 16) % 3,
+    "heard": np.arange(144).reshape(3, 16, 3) % 2 * [1, 1, 0],
+}
 WITH_LYRICS = (((*PERIOD,), 1), ((*PERIOD, "memory"), 1))
 
 
@@ -113,16 +127,32 @@ def test_signals_are_added() -> None:
     mood = ("mood", Label(size=3, most=2))
     old = model(ARTIST)
     params = trained(old)
-    new = model(ARTIST, GENRE, mood, TIMING)
+    new = model(ARTIST, GENRE, mood, TIMING, CHORD, HEARD)
     found = operated(new, old, params)
-    moods = [[1, 2], [0, -1], [2, -1]]
-    np.testing.assert_array_equal(logits(new, found, mood=moods), logits(old, params))
+    more = {"mood": [[1, 2], [0, -1], [2, -1]], **OVER_TIME}
+    np.testing.assert_array_equal(logits(new, found, **more), logits(old, params))
     upper = model(ARTIST, ("above", above))
     found, codes = operated(upper, old, params), jnp.zeros((2, 16), jnp.int32)
     labels = {"artist": jnp.asarray([[1], [2]])}
     above = jnp.arange(16).reshape(2, 8) % 8
     expected = _logits(old, params, codes, labels)
     np.testing.assert_array_equal(_logits(upper, found, codes, labels, above), expected)
+
+
+def test_names_over_time_are_added() -> None:
+    old = model(ARTIST, CHORD, HEARD)
+    params = trained(old)
+    new = model(ARTIST, ("chord", Track(size=5)), ("heard", Events(size=4)))
+    found = operated(new, old, params, {"heard": 2})
+    for one in ("chord", "heard"):
+        before, after = (tree["conditioning"][one]["rows"]["embedding"] for tree in (params, found))
+        used = 3 if one == "chord" else 2
+        np.testing.assert_array_equal(after[:used], before[:used])
+        np.testing.assert_allclose(after[used:], np.mean(before[:used], 0)[None], rtol=1e-5)
+    heard = np.pad(OVER_TIME["heard"], ((0, 0), (0, 0), (0, 1)))
+    after = logits(new, found, chord=OVER_TIME["chord"], heard=heard)
+    # A longer product may be summed in another order.
+    np.testing.assert_allclose(after, logits(old, params, **OVER_TIME), rtol=1e-5, atol=1e-6)
 
 
 def test_a_first_label_takes_over_the_start() -> None:

@@ -78,11 +78,11 @@ class Label:
         if vocabulary is None:
             raise LabelError(f"signal {name!r} has no vocabulary: give one under its name")
         if value is None or value in ([], ()):
-            if not allow_unknown:
+            if not allow_unknown and vocabulary.ids:  # a model that knows no names asks for none
                 raise LabelError(
                     f"{of(song)} has no label {name!r}: give it one, or allow unknown labels"
                 )
-            value = ""
+            return self.nothing()
         words = vocabulary.words(value, self.most)
         if len(words) > self.most:
             raise LabelError(

@@ -64,7 +64,7 @@ def read(settings: Settings) -> Origin:
     model, old = models.build(settings.plain), models.build(config)
     surgery.check(model, old, directory)
     vocabularies = {name: conditioning.vocabulary_from_json(one) for name, one in names.items()}
-    _check_spelling(settings, vocabularies, directory)
+    _check_spelling(settings, old, vocabularies, directory)
     for line in configs.changed(config, settings.plain, "stage"):
         log.warning("starting from %s with another setting: %s", directory, line)
     if model.dtype != old.dtype:
@@ -123,13 +123,23 @@ def _is_bare(book: Codebook) -> bool:
 
 
 def _check_spelling(
-    settings: Settings, vocabularies: Mapping[str, Vocabulary | Alphabet], title: str
+    settings: Settings,
+    old: VQVAE | Prior,
+    vocabularies: Mapping[str, Vocabulary | Alphabet],
+    title: str,
 ) -> None:
-    """Checks that names and characters are read as the stage read them."""
+    """Checks that labels and characters are read as the stage read them.
+
+    Names over time are always read as they stand.
+    """
+    signals = dict(old.signals) if isinstance(old, Prior) else {}
     for name, vocabulary in vocabularies.items():
-        key, was = "normalise", getattr(vocabulary, "normalise", "")
         if isinstance(vocabulary, Alphabet):
             key, was = "alphabet", vocabulary.kind
+        elif isinstance(signals.get(name), conditioning.Label):
+            key, was = "normalise", vocabulary.normalise
+        else:
+            continue
         if getattr(settings.data, key) != was:
             raise ValueError(
                 f"config.data.{key} = {getattr(settings.data, key)!r}, but {title} reads {name} as "
