@@ -148,7 +148,8 @@ def test_names_over_time_are_added() -> None:
         before, after = (tree["conditioning"][one]["rows"]["embedding"] for tree in (params, found))
         used = 3 if one == "chord" else 2
         np.testing.assert_array_equal(after[:used], before[:used])
-        np.testing.assert_allclose(after[used:], np.mean(before[:used], 0)[None], rtol=1e-5)
+        mean = np.tile(np.mean(before[:used], 0), (len(after) - used, 1))
+        np.testing.assert_allclose(after[used:], mean, rtol=1e-5)
     heard = np.pad(OVER_TIME["heard"], ((0, 0), (0, 0), (0, 1)))
     after = logits(new, found, chord=OVER_TIME["chord"], heard=heard)
     # A longer product may be summed in another order.
