@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ TRASH = "trash"
 
 _RECORD = "fingerprint"  # its folder beside the parts
 _FORMAT = 1
+LEFT_BEHIND = r"coroutine '(_deserialize_arrays|Store)\b.*' was never awaited"
+"""What Python says of the arrays that were on their way when another one failed."""
 _ENDED = "Event loop is closed"
 _log = logging.getLogger("jukebox_jax.checkpoint")
 _T = TypeVar("_T")
@@ -310,7 +313,10 @@ def _orbax() -> Any:
     from orbax import checkpoint
 
     logging.getLogger("absl").addFilter(lambda line: "orbax" not in line.pathname)
-    logging.getLogger("asyncio").addFilter(lambda line: "orbax" not in line.getMessage())
+    logging.getLogger("asyncio").addFilter(
+        lambda line: not any(name in line.getMessage() for name in ("orbax", "tensorstore"))
+    )
+    warnings.filterwarnings("ignore", LEFT_BEHIND, RuntimeWarning)
     show = sys.unraisablehook
 
     def show_others(failed: Any) -> None:
