@@ -7,4 +7,4 @@ bin=${VENV:-.venv}/bin
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
-"$bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile "$@"
+"$bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile --max-worker-restart 0 "$@"

@@ -30,6 +30,7 @@ DOORS = {
     "tensorflow": {"audio/windows.py", "audio/dataset.py"},
     "tensorflow_datasets": {"audio/windows.py", "audio/dataset.py"},
     "librosa": {"audio/measure.py"},
+    "filelock": {"audio/measure.py"},
     "soundfile": {"audio/wave.py"},
     "soxr": {"audio/wave.py"},
     "orbax": {"checkpoint/disk.py"},

@@ -3,8 +3,10 @@
 import bisect
 import dataclasses
 import logging
+import pathlib
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -155,3 +157,17 @@ def test_measuring_needs_nothing_of_training() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
+
+
+def test_one_process_at_a_time_imports_librosa() -> None:
+    """What numba compiles on that import is kept in pairs of files; two writers mix them."""
+    import filelock
+
+    lock = pathlib.Path(tempfile.gettempdir()) / "jukebox_jax-librosa.lock"
+    code = "from jukebox_jax.audio import measure; print('begun', flush=True); measure._librosa()"
+    with filelock.FileLock(lock, mode=0o666):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(8)
+    assert process.wait(120) == 0

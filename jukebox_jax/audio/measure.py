@@ -9,6 +9,8 @@ import concurrent.futures
 import dataclasses
 import functools
 import logging
+import pathlib
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -65,15 +67,13 @@ def tempo(audio: np.ndarray, rate: int) -> float | None:
       audio: f32[samples, channels].
       rate: samples a second.
     """
-    from librosa.feature import tempo as estimate
-    from librosa.onset import onset_strength
-
+    librosa = _librosa()
     hop, size = max(1, round(0.0116 * rate)), _power(rate, 0.093)
     sound = _at_least(size, audio)
-    rises = onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
+    rises = librosa.onset.onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
     if not np.any(rises > 0):
         return None
-    found = float(estimate(onset_envelope=rises, sr=rate, hop_length=hop)[0])
+    found = float(librosa.feature.tempo(onset_envelope=rises, sr=rate, hop_length=hop)[0])
     return _refined(rises, found, rate / hop)
 
 
@@ -87,8 +87,7 @@ def chords(audio: np.ndarray, rate: int) -> list[list[Any]]:
     Returns:
       [second, name] of where each begins, as "Eb" or "F#m"; "N" where it is silent.
     """
-    import librosa
-
+    librosa = _librosa()
     hop, size = _power(rate, 0.093), _power(rate, 0.37)
     sound = _at_least(size, audio)
     power = np.square(np.abs(librosa.stft(sound, n_fft=size, hop_length=hop)))
@@ -191,6 +190,28 @@ def _measured(path: str, samples: int, rate: int, names: tuple[str, ...]) -> Map
     except wave.AudioError as error:
         log.warning("%s; left unknown: %s", error, ", ".join(names))
         return {}
+
+
+@functools.cache
+def _librosa() -> Any:
+    """Librosa, imported whole by one process at a time.
+
+    Numba compiles a part of it on import and keeps each function in two files; two processes that
+    write a pair at once leave two halves that crash whoever calls them.
+    """
+    import filelock
+
+    lock = pathlib.Path(tempfile.gettempdir()) / "jukebox_jax-librosa.lock"
+    with filelock.FileLock(lock, mode=0o666):
+        import librosa
+        import librosa.beat
+        import librosa.core.audio
+        import librosa.core.notation
+        import librosa.core.pitch
+        import librosa.feature
+        import librosa.onset
+        import librosa.util.utils
+    return librosa
 
 
 def _power(rate: int, seconds: float) -> int:
