@@ -6,8 +6,12 @@
 
 Any value of the config is overridden on the command line; a key that the config does not have is
 an error. The folder then holds codes.npz (codes_0, codes_1, ...: int32 [songs, length]),
-level_{n}/item_{i}.wav and settings.json. The same command goes on in the same folder; a
-folder that holds anything else is left alone, unless --overwrite is given.
+level_{n}/item_{i}.wav and settings.json. The same command goes on in the same folder, and so does
+
+    python launch/sample.py --resume out
+
+A folder that holds anything else is left alone, unless --overwrite is given. What to do with the
+songs then (choose, branch, replace, upsample) is said by launch/take.py.
 """
 
 import command
@@ -16,8 +20,8 @@ from ml_collections import config_flags
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to sample.", lock_config=True)
 OUT = flags.DEFINE_string("out", None, "The session's folder; made if missing.")
+RESUME = flags.DEFINE_string("resume", None, "A session's folder to go on with; all it needs.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Begin anew, whatever the folder holds.")
-flags.mark_flags_as_required(["config", "out"])
 
 
 def main() -> None:
@@ -25,9 +29,14 @@ def main() -> None:
     from jukebox_jax import sharding
     from jukebox_jax.sampling import session
 
+    if RESUME.value is None and (CONFIG.value is None or OUT.value is None):
+        raise ValueError("give --config and --out, or --resume with a session's folder")
     command.keep_compiled_programs()
     sharding.check_numerics()
-    session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)
+    if RESUME.value is not None:
+        session.resume(RESUME.value)
+    else:
+        session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)
 
 
 if __name__ == "__main__":

@@ -57,33 +57,25 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     asked = request.load(wanted)
     if wanted.align:
         alignment.level_with_lyrics(asked.jukebox)
-    plan = plans.plan(
-        asked.jukebox,
-        asked.songs,
-        asked.seconds,
-        codes=asked.codes,
-        levels=asked.levels,
-        settings=asked.settings,
-    )
-    record = _record(config, asked, plan)
+    record = _record(config, asked, _plan(asked), folder)
     codes = list(asked.codes)
     if _goes_on(folder, record, overwrite):
         found = {**_saved(folder / UNFINISHED), **_saved(folder / CODES)}
         for level, array in found.items():
             codes[level] = array
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
-    _write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
     def on_window(level: int, codes: np.ndarray) -> None:
         if time.monotonic() - written[0] > _EVERY:
-            _write_codes(folder / UNFINISHED, {level: codes})
+            write_codes(folder / UNFINISHED, {level: codes})
             written[0] = time.monotonic()
 
     def on_level(level: int, codes: np.ndarray, audio: np.ndarray) -> None:
         done[level] = codes
-        _write_codes(folder / CODES, done)
+        write_codes(folder / CODES, done)
         (folder / UNFINISHED).unlink(missing_ok=True)
         for index, sound in enumerate(audio):
             wave.save(folder / f"level_{level}" / f"item_{index}.wav", sound, asked.jukebox.rate)
@@ -104,6 +96,64 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     return recording
 
 
+def resume(folder: str | os.PathLike) -> Recording:
+    """Goes on with the session that a folder holds; nothing else is needed.
+
+    Raises:
+      ValueError: it holds none, or what it was made from has changed.
+      OSError: the folder cannot be written.
+    """
+    return run(settings(folder)["config"], folder)
+
+
+def settings(folder: str | os.PathLike) -> dict[str, Any]:
+    """What settings.json of a session's folder says, with paths of the folder's own files whole.
+
+    Raises:
+      ValueError: it holds no session.
+    """
+    file = pathlib.Path(folder) / SETTINGS
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        config = said["config"]
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no session: there is no {SETTINGS}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file}: cannot be read ({line_of(error)})") from None
+    if (codes := str(config.get("codes") or "")).startswith("./"):
+        config["codes"] = str(file.parent / codes)
+    return said
+
+
+def line_of(error: Exception) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def prepare(config: Mapping[str, Any], out: str | os.PathLike) -> None:
+    """Writes what a session is to do, checked, without drawing a code; `resume` does the rest.
+
+    Raises:
+      ValueError: see `run`.
+    """
+    folder = pathlib.Path(out)
+    asked = request.load(request.read(config))
+    record = _record(config, asked, _plan(asked), folder)
+    _goes_on(folder, record, False)
+    write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _plan(asked: Arguments) -> plans.Plan:
+    return plans.plan(
+        asked.jukebox,
+        asked.songs,
+        asked.seconds,
+        codes=asked.codes,
+        levels=asked.levels,
+        settings=asked.settings,
+    )
+
+
 def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) -> None:
     level = alignment.level_with_lyrics(asked.jukebox)
     found = alignment.align(asked.jukebox, asked.songs, recording.codes, settings=asked.settings)
@@ -112,9 +162,17 @@ def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) 
             alignment.write(folder / f"level_{level}" / f"item_{index}{extension}", lyric)
 
 
-def _record(config: Mapping[str, Any], asked: Arguments, plan: plans.Plan) -> dict[str, Any]:
-    """All that a session can be repeated from, as JSON gives it back."""
+def _record(
+    config: Mapping[str, Any], asked: Arguments, plan: plans.Plan, folder: pathlib.Path
+) -> dict[str, Any]:
+    """All that a session can be repeated from, as JSON gives it back.
+
+    Files of the session's own folder are named from there, so that it can be moved.
+    """
     plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    codes = pathlib.Path(str(plain.get("codes") or ""))
+    if plain.get("codes") and codes.parent.resolve() == folder.resolve():
+        plain["codes"] = f"./{codes.name}"
     record = {
         "config": plain,
         "songs": [
@@ -176,7 +234,8 @@ def _saved(file: pathlib.Path) -> dict[int, np.ndarray]:
     return request.read_codes(file) if file.exists() else {}
 
 
-def _write_codes(file: pathlib.Path, codes: Mapping[int, np.ndarray]) -> None:
+def write_codes(file: pathlib.Path, codes: Mapping[int, np.ndarray]) -> None:
+    """Writes codes by level; the file appears whole or not at all."""
     arrays: dict[str, Any] = {f"codes_{level}": array for level, array in sorted(codes.items())}
     unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
@@ -187,7 +246,8 @@ def _write_codes(file: pathlib.Path, codes: Mapping[int, np.ndarray]) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _write_text(file: pathlib.Path, text: str) -> None:
+def write_text(file: pathlib.Path, text: str) -> None:
+    """Writes text; the file appears whole or not at all."""
     unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         unfinished.write_text(text, encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The tree of takes on disk: a session's folder in, another session's folder out.
+
+A node is a folder of `session` with take.json beside its settings: the operation, its arguments,
+the folders that it was made from and the fingerprints of the codes that it began with, which lie
+in given.npz. From that record any node can be made again. Folders are never changed by what is
+derived from them.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jukebox_jax.sampling import request, session, takes
+from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling.takes import Take
+
+TAKE, GIVEN = "take.json", "given.npz"
+
+
+def read(folder: str | os.PathLike) -> Take:
+    """What a session's folder holds; of a level at work what there is of it is left out.
+
+    Raises:
+      ValueError: it holds no session, or none of its levels is complete yet.
+    """
+    folder = pathlib.Path(folder)
+    settings = session.settings(folder)
+    if not (folder / session.CODES).exists():
+        raise ValueError(f"{folder}: no level is complete yet; go on with --resume {folder}")
+    return Take(
+        codes=request.read_codes(folder),
+        songs=tuple(settings["songs"]),
+        samples=int(settings["samples"]),
+        rate=int(settings["rate"]),
+        hops=tuple(settings["hops"]),
+    )
+
+
+def derive(
+    out: str | os.PathLike,
+    operation: str,
+    parents: Sequence[str | os.PathLike],
+    arguments: Mapping[str, Any],
+    *,
+    changes: Mapping[str, Any] | None = None,
+    sample: bool = True,
+) -> Recording | None:
+    """Makes a new node and draws what it lacks.
+
+    Args:
+      out: its folder, which must not hold a session.
+      operation: one of `takes.OPERATIONS`.
+      parents: folders of the takes that it is made from.
+      arguments: of the operation.
+      changes: keys of the config that differ from the first parent's, as another temperature.
+      sample: draw the missing codes at once; otherwise `session.resume` of the folder does.
+
+    Raises:
+      ValueError: an operation that is unknown or cannot be, or a folder that holds a session.
+      OSError: the folder cannot be written.
+    """
+    out = pathlib.Path(out)
+    if (out / session.SETTINGS).exists() or (out / TAKE).exists():
+        raise ValueError(f"{out} holds a session: give another --out")
+    take = _apply(operation, [read(parent) for parent in parents], arguments)
+    config = {
+        **session.settings(pathlib.Path(parents[0]))["config"],
+        "songs": [dict(song) for song in take.songs],
+        "samples": take.samples,
+        "seconds": 0.0,
+        "prompt": "",
+        "prompt_seconds": 0.0,
+        "codes": str(out / GIVEN),
+        "levels": (),
+        **(changes or {}),
+    }
+    request.read(config)  # a mistyped change fails before anything is written
+    record = {
+        "operation": operation,
+        "parents": [os.path.relpath(parent, out) for parent in parents],
+        "arguments": dict(arguments),
+        "changes": dict(changes or {}),
+        "given": takes.fingerprint(take.codes),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    session.write_codes(out / GIVEN, take.codes)
+    session.write_text(out / TAKE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    if not sample:
+        session.prepare(config, out)
+        return None
+    return session.run(config, out)
+
+
+def rebuild(folder: str | os.PathLike, out: str | os.PathLike) -> dict[str, str]:
+    """Makes a node again from its record, in another folder, and holds it against the first.
+
+    Args:
+      folder: the node.
+      out: where to make it again.
+
+    Returns:
+      The fingerprint of each level's codes, the same in both folders.
+
+    Raises:
+      ValueError: a parent is gone or has changed, or the codes differ; the first difference is
+        named.
+    """
+    folder, out = pathlib.Path(folder), pathlib.Path(out)
+    before = read(folder)
+    if (folder / TAKE).exists():
+        record = json.loads((folder / TAKE).read_text(encoding="utf-8"))
+        parents = [folder / parent for parent in record["parents"]]
+        take = _apply(record["operation"], [read(one) for one in parents], record["arguments"])
+        if takes.fingerprint(take.codes) != record["given"]:
+            raise ValueError(f"{folder}: what it was made from ({parents[0]}) has changed since")
+        derive(out, record["operation"], parents, record["arguments"], changes=record["changes"])
+    else:
+        session.run(session.settings(folder)["config"], out)
+    after = read(out)
+    for level, array in sorted(before.codes.items(), reverse=True):
+        again = after.codes.get(level)
+        if again is None or again.shape != array.shape:
+            raise ValueError(f"level {level} has other codes than {folder} when made again")
+        if (again != array).any():
+            song, place = (int(one) for one in np.argwhere(again != array)[0])
+            raise ValueError(
+                f"level {level} of song {song} differs from code {place} on when made again: "
+                f"{array[song, place]} was drawn before, {again[song, place]} now"
+            )
+    return takes.fingerprint(after.codes)
+
+
+def _apply(operation: str, parents: Sequence[Take], arguments: Mapping[str, Any]) -> Take:
+    if operation not in takes.OPERATIONS:
+        raise ValueError(f"{operation!r}: no such operation; known: {', '.join(takes.OPERATIONS)}")
+    wanted = 2 if operation == "splice" else 1
+    if len(parents) != wanted:
+        raise ValueError(f"{operation} takes {wanted} folder(s) of takes, {len(parents)} given")
+    try:
+        return takes.OPERATIONS[operation](*parents, **arguments)
+    except TypeError as error:
+        raise ValueError(f"{operation}: {str(error).partition('() ')[2]}") from None
