@@ -8,10 +8,11 @@
     python launch/take.py replace out --start 8 --end 12 --seed 7 --out mended
     python launch/take.py excerpt out --start 8 --end 16 --out part
     python launch/take.py rebuild full --out again
+    python launch/take.py score out --level 2
 
 Each makes the folder of a session, draws what is missing there, and can be stopped and gone on with
 by `launch/sample.py --resume FOLDER`. `rebuild` makes a folder again from its record alone and says
-whether the codes are the same.
+whether the codes are the same; `score` measures the songs of a folder and puts them in order.
 """
 
 import json
@@ -27,10 +28,9 @@ START = flags.DEFINE_float("start", None, "Where a span begins, for replace and 
 END = flags.DEFINE_float("end", None, "Where it ends.")
 COUNT = flags.DEFINE_integer("count", None, "Ways to go on for each song, for branch.")
 SEED = flags.DEFINE_integer("seed", None, "Seed of the first song, for branch and replace.")
-LEVEL = flags.DEFINE_integer("level", None, "The highest level to draw (again), for upsample.")
+LEVEL = flags.DEFINE_integer("level", None, "The highest level to draw (again), or to score.")
 SET = flags.DEFINE_multi_string("set", [], "KEY=JSON: a key of the config that is to differ.")
 LATER = flags.DEFINE_boolean("later", False, "Write the folder only; draw with --resume.")
-flags.mark_flag_as_required("out")
 
 
 def main() -> None:
@@ -44,6 +44,13 @@ def main() -> None:
     operation, *folders = words
     command.keep_compiled_programs()
     sharding.check_numerics()
+    if operation == "score":
+        from jukebox_jax.sampling import scores
+
+        print(scores.table(tree.score(folders[0], LEVEL.value)))
+        return
+    if OUT.value is None:
+        raise ValueError(f"{operation}: give --out, the folder of the new take")
     if operation == "rebuild":
         found = tree.rebuild(folders[0], OUT.value)
         print(f"{OUT.value}: the same codes as {folders[0]}: {json.dumps(found)}")

@@ -104,3 +104,13 @@ def test_a_parent_that_changed_is_noticed(whole: pathlib.Path, tmp_path: pathlib
     session.write_codes(parent / "codes.npz", codes)
     with pytest.raises(ValueError, match="has changed since"):
         tree.rebuild(tmp_path / "one", tmp_path / "two")
+
+
+def test_scores_lie_beside_the_songs(whole: pathlib.Path) -> None:
+    found = tree.score(whole, 2)
+    rows = json.loads((whole / "scores.json").read_text())
+    assert sorted(row["song"] for row in rows) == [0, 1] and rows[0]["level"] == 2
+    assert rows[0]["lyrics"] is None
+    assert rows[0]["bits_per_code"] == found[rows[0]["song"]].bits_per_code > 0
+    with pytest.raises(ValueError, match="level=3: there are levels 0 to 2"):
+        tree.score(whole, 3)

@@ -6,6 +6,7 @@ in given.npz. From that record any node can be made again. Folders are never cha
 derived from them.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_jax.sampling import request, session, takes
+from jukebox_jax.audio import manifest
+from jukebox_jax.audio.song import Song
+from jukebox_jax.sampling import request, scores, session, takes
 from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling.scores import Scores
 from jukebox_jax.sampling.takes import Take
 
-TAKE, GIVEN = "take.json", "given.npz"
+TAKE, GIVEN, SCORES = "take.json", "given.npz", "scores.json"
 
 
 def read(folder: str | os.PathLike) -> Take:
@@ -93,6 +97,36 @@ def derive(
         session.prepare(config, out)
         return None
     return session.run(config, out)
+
+
+def score(folder: str | os.PathLike, level: int | None = None) -> tuple[Scores, ...]:
+    """Measures a session's songs and writes scores.json beside them, best first.
+
+    Args:
+      folder: the session.
+      level: at which level; by default the lowest that is complete.
+
+    Raises:
+      ValueError: the folder holds no session, or the level is not complete.
+      OSError: the folder cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    take, said = read(folder), session.settings(folder)
+    level = min(take.codes) if level is None else level
+    asked = request.load(request.read({**said["config"], "codes": "", "prompt": ""}))
+    songs = tuple(Song("", 0, manifest.labels(row, folder), take.rate) for row in take.songs)
+    codes = [take.codes.get(number) for number in range(len(take.hops))]
+    if not 0 <= level < len(codes):
+        raise ValueError(f"level={level}: there are levels 0 to {len(codes) - 1}")
+    found = scores.score(asked.jukebox, songs, codes, level, settings=asked.settings)
+    rows = [
+        {"song": index, "level": level, **dataclasses.asdict(found[index])}
+        for index in scores.rank(found)
+    ]
+    for row in rows:  # JSON knows no other number for what was not measured
+        row.update({key: None for key, value in row.items() if value != value})
+    session.write_text(folder / SCORES, json.dumps(rows, indent=1) + "\n")
+    return found
 
 
 def rebuild(folder: str | os.PathLike, out: str | os.PathLike) -> dict[str, str]:
