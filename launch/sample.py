@@ -10,6 +10,7 @@ level_{n}/item_{i}.wav and settings.json. The same command goes on in the same f
 
     python launch/sample.py --resume out
 
+`--plan` prints memory, codes and expected time of each level instead, and draws nothing.
 A folder that holds anything else is left alone, unless --overwrite is given. What to do with the
 songs then (choose, branch, replace, upsample) is said by launch/take.py.
 """
@@ -21,6 +22,7 @@ from ml_collections import config_flags
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to sample.", lock_config=True)
 OUT = flags.DEFINE_string("out", None, "The session's folder; made if missing.")
 RESUME = flags.DEFINE_string("resume", None, "A session's folder to go on with; all it needs.")
+PLAN = flags.DEFINE_boolean("plan", False, "Say what it would take, from a short measurement.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Begin anew, whatever the folder holds.")
 
 
@@ -29,11 +31,14 @@ def main() -> None:
     from jukebox_jax import sharding
     from jukebox_jax.sampling import session
 
-    if RESUME.value is None and (CONFIG.value is None or OUT.value is None):
+    if RESUME.value is None and (CONFIG.value is None or not (OUT.value or PLAN.value)):
         raise ValueError("give --config and --out, or --resume with a session's folder")
     command.keep_compiled_programs()
     sharding.check_numerics()
-    if RESUME.value is not None:
+    if PLAN.value:
+        folder = RESUME.value
+        print(session.plan(session.settings(folder)["config"] if folder else CONFIG.value))
+    elif RESUME.value is not None:
         session.resume(RESUME.value)
     else:
         session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)

@@ -168,3 +168,14 @@ def test_words_are_written_beside_the_sound(
     assert names == [
         f"item_{item}.{end}" for item in (0, 1) for end in ("json", "lrc", "srt", "wav")
     ]
+
+
+def test_a_plan_says_what_it_takes_and_draws_nothing(
+    config: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = session.plan(config).splitlines()
+    assert [row.split("|")[1].strip() for row in told[2:5]] == ["2", "1", "0"]
+    monkeypatch.setattr(session.cost, "available", lambda: 1000)
+    with pytest.raises(ValueError, match="level 2 needs .*, but the device has 1 kB"):
+        session.run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

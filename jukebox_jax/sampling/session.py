@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio import wave
-from jukebox_jax.sampling import alignment, compose, request
+from jukebox_jax.sampling import alignment, compose, cost, request
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.request import Arguments
@@ -57,7 +57,9 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     asked = request.load(wanted)
     if wanted.align:
         alignment.level_with_lyrics(asked.jukebox)
-    record = _record(config, asked, _plan(asked), folder)
+    planned = _plan(asked)
+    cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
+    record = _record(config, asked, planned, folder)
     codes = list(asked.codes)
     if _goes_on(folder, record, overwrite):
         found = {**_saved(folder / UNFINISHED), **_saved(folder / CODES)}
@@ -141,6 +143,23 @@ def prepare(config: Mapping[str, Any], out: str | os.PathLike) -> None:
     record = _record(config, asked, _plan(asked), folder)
     _goes_on(folder, record, False)
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def plan(config: Mapping[str, Any]) -> str:
+    """What a session would take, as a table; a few codes of each level are drawn to time them.
+
+    Args:
+      config: as for `run`.
+
+    Raises:
+      ValueError: see `run`; also where a level cannot fit into the device's memory.
+    """
+    asked = request.load(request.read(config))
+    planned = _plan(asked)
+    costs = cost.memory(asked.jukebox, planned, asked.settings)
+    cost.check(costs, cost.available())
+    times = cost.calibrate(asked.jukebox, asked.songs, planned, asked.settings)
+    return cost.table(planned, asked.jukebox.rate, costs, times)
 
 
 def _plan(asked: Arguments) -> plans.Plan:

@@ -1,0 +1,79 @@
+"""What a recording will take is reckoned before, and what cannot fit is refused with advice."""
+
+import dataclasses
+
+import counting
+import jax
+import pytest
+
+from jukebox_jax.audio.song import Song
+from jukebox_jax.models import Jukebox, Stage
+from jukebox_jax.prior import prior
+from jukebox_jax.prior.prior import Prior
+from jukebox_jax.sampling import cost
+from jukebox_jax.sampling import plan as plans
+from jukebox_jax.sampling.settings import Settings
+
+SONGS = tuple(Song("", 0, {"artist": "ada"}, counting.RATE) for _ in range(3))
+SETTINGS = Settings(batch=2)
+
+
+def planned(jukebox: Jukebox) -> plans.Plan:
+    return plans.plan(jukebox, SONGS, 4.0, settings=SETTINGS)
+
+
+def test_memory_follows_from_shapes() -> None:
+    box = counting.noisy()
+    costs = cost.memory(box, planned(box), SETTINGS)
+    assert [one.level for one in costs] == [2, 1, 0]
+    assert [one.codes for one in costs] == [40, 80, 160]
+    assert [one.windows for one in costs] == [3, 9, 19]
+    assert all((one.songs, one.groups) == (2, 2) for one in costs)
+    stage = box.priors[1]
+    assert stage is not None
+    real = prior.empty(stage.model, 2)
+    assert costs[1].caches == sum(leaf.nbytes for leaf in jax.tree.leaves(real))
+    assert costs[1].weights == sum(leaf.nbytes for leaf in jax.tree.leaves(stage.weights))
+
+
+def test_a_released_size_is_reckoned_without_its_weights() -> None:
+    """72 layers of width 1920: performance in bf16 as published, 386 MB of caches a song."""
+    layout = ((("row", "column", "previous"), 24),)
+    model = Prior(context=8192, block=128, width=1920, layout=layout, bins=13, dtype="bfloat16")
+    box = counting.jukebox("before")
+    shapes = jax.tree.map(lambda leaf: leaf, prior.abstract(model))
+    stage = Stage(model, shapes, {"stage": {"kind": "prior", "level": 2, "rate": counting.RATE}})
+    box = dataclasses.replace(box, priors=(None, None, stage))
+    plan = plans.plan(box, SONGS[:1], 100.0, settings=SETTINGS)
+    (found,) = cost.memory(box, plan, SETTINGS)
+    bytes_of_a_song = 24 * 480 * 2 * 2 * (128 + 2 * 128 + 8192)
+    assert found.caches == bytes_of_a_song
+    assert 1.59e9 < found.weights < 1.63e9
+    with pytest.raises(ValueError, match="level 2 needs .* its weights alone do not fit"):
+        cost.check([found], 10**9)
+
+
+def test_what_does_not_fit_is_refused_with_what_would() -> None:
+    box = counting.noisy()
+    costs = cost.memory(box, planned(box), SETTINGS)
+    cost.check(costs, None)
+    cost.check(costs, max(one.bytes for one in costs))
+    one = costs[0]
+    limit = one.weights + (one.bytes - one.weights) // 2 + 1
+    with pytest.raises(ValueError, match="level 2 needs .* of 2 songs .*: give batch=1"):
+        cost.check([one], limit)
+    assert (cost.available() or 0) > 1 << 30
+
+
+def test_time_is_measured_and_told() -> None:
+    box = counting.noisy()
+    plan = planned(box)
+    times = cost.calibrate(box, SONGS, plan, SETTINGS)
+    costs = cost.memory(box, plan, SETTINGS)
+    for one, of in zip(times, costs, strict=True):
+        assert one.total == pytest.approx(
+            of.groups * (of.windows * one.window + of.codes * one.code)
+        )
+        assert 0 < one.code < 1
+    told = cost.table(plan, box.rate, costs, times).splitlines()
+    assert told[2].startswith("| 2 | 2 x 2 | 40 | 3 |") and told[-1].startswith("4.00 s of each")
