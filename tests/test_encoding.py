@@ -139,7 +139,7 @@ def test_two_processes(
 ) -> None:
     out = tmp_path / "codes"
     assert not encode(stage, folder, out, process=(1, 2))
-    assert len(list(out.glob("*array_record*"))) == 1
+    assert len(list(out.glob("codes-train*"))) == 1
     assert encode(stage, folder, out, process=(0, 2))
     assert contents(out) == contents(encoded)
 
@@ -167,17 +167,17 @@ def test_a_kill_of_the_command(
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120
-    while not list(out.glob("*array_record*")) and time.monotonic() < until:
+    while not list(out.glob("codes-train*")) and time.monotonic() < until:
         assert running.poll() is None, running.communicate()[1]
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)
     running.communicate()
-    before = list(out.glob("*array_record*"))
+    before = list(out.glob("codes-train*"))
     assert 1 <= len(before) < 20
     times = {file: file.stat().st_mtime_ns for file in before}
     assert encode(stage, folder, out, files=20)
     assert {file: file.stat().st_mtime_ns for file in before} == times
-    assert not list(out.glob(".*")) and len(list(out.glob("*array_record*"))) == 20
+    assert not list(out.glob(".*")) and len(list(out.glob("codes-train*"))) == 20
     assert encode(stage, folder, tmp_path / "again", files=20)
     assert contents(out) == contents(tmp_path / "again")
 

@@ -219,7 +219,7 @@ class _Progress:
         pace = self._done / max(self._said - self._began, 1e-9)
         left = (self._whole - self._done) / max(pace, 1e-9)
         log.info(
-            "%s; %.0f of %.0f minutes, %.3g times as fast as it plays, %s left",
+            "%s; %.1f of %.1f minutes, %.3g times as fast as it plays, %s left",
             what,
             self._done / 60,
             self._whole / 60,
