@@ -83,6 +83,7 @@ def _write(
     """Writes a shard, and before it what the index will say of its songs."""
     import tensorflow_datasets as tfds
     from array_record.python import array_record_module as array_record
+    from tensorflow_datasets.proto import tf_example_pb2
 
     features = tfds.features.FeaturesDict(made.features(tfds.features))
     rows: list[dict[str, Any]] = []
@@ -100,6 +101,9 @@ def _write(
                     try:
                         for record, _ in records(song):
                             data = features.serialize_example(dict(record))
+                            # A message's features come in any order, unless one asks for one.
+                            example = tf_example_pb2.Example.FromString(data)
+                            data = example.SerializeToString(deterministic=True)
                             sizes.append(aside.write(data))
                     except wave.AudioError as error:
                         log.warning("%s; left out", error)
