@@ -10,7 +10,9 @@ it and the trained parameters are equal to the last bit. What differs is:
 - what is beyond their ends: training from sound encodes each window alone, as the 2020 release
   did, so that a code near an end sees nothing beyond; codes were made of whole songs, as prompts
   are encoded for sampling. A window that is a whole song is the same either way. The two part
-  within an encoder's reach of the ends (`pieces.encoder_margin`) and nowhere else.
+  within an encoder's reach of the ends (`pieces.encoder_margin`) and nowhere else. Of the codes of
+  256-code windows of the demo's VQ-VAE 2.4, 1.0 and 1.2 % differ at levels 0 to 2: of the first
+  and the last code of a window most, of those beyond the reach (72, 10 and 11 codes) none.
 
 `config.data.blend` mixes stereo anew for every window of sound; codes were made of an even mix.
 """
