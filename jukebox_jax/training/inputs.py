@@ -2,8 +2,9 @@
 
 Which of the two is what the source holds, a folder of codes or anything else. Songs, their
 division, the order of windows and their labels are the same functions for both (`audio.order`,
-`Task.describe`): with a seed and the same windows, the same codes and labels reach the loss, and
-it and the trained parameters are equal to the last bit. What differs is:
+`Task.describe`): with a seed and the same windows, the same codes and labels reach the loss. It
+and the trained parameters are then equal to the last bit, as far as a compiler rounds the same step
+the same way behind what made the codes (a test holds it on a CPU). What differs is:
 
 - where windows lie: those of sound begin at any sample, those of codes on a code of the top level
   (`data.shift` moves both by up to half of a window);
@@ -113,7 +114,7 @@ def _of_sound(model: Prior, settings: Settings, below: models.Stage, top: bool) 
 
     def codes_of(frozen: Any, batch: Mapping[str, Any]) -> tuple[Array, Array | None]:
         found = vqvae.encode(codec, frozen, batch["audio"])
-        return found[level], None if top else found[level + 1]
+        return _given(found[level], None if top else found[level + 1])
 
     return Input(
         reader=None,
@@ -146,6 +147,11 @@ def _of_codes(
     return Input(
         reader=reader,
         frozen=below.weights if settings.run.examples_every else None,
-        codes=lambda frozen, batch: (batch["codes"], batch.get("above")),
+        codes=lambda frozen, batch: _given(batch["codes"], batch.get("above")),
         example=example,
     )
+
+
+def _given(codes: Array, above: Array | None) -> tuple[Array, Array | None]:
+    """Codes that the compiler takes as given, so that it rounds the same whatever made them."""
+    return jax.lax.optimization_barrier((codes, above))
