@@ -28,7 +28,8 @@ BELOW = {
 TOOLS = {"sharding", "checkpoint"}
 DOORS = {
     "tensorflow": {"audio/windows.py", "audio/dataset.py"},
-    "tensorflow_datasets": {"audio/windows.py", "audio/dataset.py"},
+    "tensorflow_datasets": {"audio/dataset.py", "audio/shards.py"},
+    "array_record": {"audio/shards.py"},
     "librosa": {"audio/measure.py"},
     "filelock": {"audio/measure.py"},
     "soundfile": {"audio/wave.py"},

@@ -94,7 +94,11 @@ def test_another_dataset(tmp_path: pathlib.Path) -> None:
         (n, {"audio": audio[n], "genre": n % 2, "artist": "A", "tempo": 90.5, "ids": [1, 2]})
         for n in range(3)
     ]
-    builder = dataset.writer()(
+
+    class Writer(tfds.dataset_builders.AdhocBuilder, skip_registration=True):
+        code_path = None  # there are no files beside its code to be looked for
+
+    builder = Writer(
         name="other",
         version="1.0.0",
         features=tfds.features.FeaturesDict(
@@ -128,10 +132,27 @@ def test_what_is_not_there(packed: str, folder: pathlib.Path, tmp_path: pathlib.
         with pytest.raises(SongError, match=message) as caught:
             song.survey(source, rate=RATE)
         assert "\n" not in str(caught.value)
-    with pytest.raises(SongError, match="is there already"):
-        dataset.pack(folder, packed.partition("@")[2], name="some_songs", rate=RATE)
+    with pytest.raises(SongError, match="was begun with rate = 8000, not 9000"):
+        dataset.pack(folder, packed.partition("@")[2], name="some_songs", rate=9000)
     with pytest.raises(SongError, match="small letters"):
         dataset.pack(folder, tmp_path, name="Some Songs")
+
+
+def test_processes_share_the_work(
+    folder: pathlib.Path, packed: str, tmp_path: pathlib.Path
+) -> None:
+    settings = {"name": "some_songs", "rate": RATE, "files": 4}
+    assert dataset.pack(folder, tmp_path, **settings, process=(1, 2)) is None
+    assert dataset.pack(folder, tmp_path, **settings, process=(1, 2)) is None
+    source = dataset.pack(folder, tmp_path, **settings, process=(0, 2))
+    assert source == dataset.pack(folder, tmp_path, **settings, process=(1, 2))
+    assert source == f"tfds:some_songs/train@{tmp_path}"
+    assert len(list(tmp_path.rglob("*array_record*"))) == 4
+    one, other = song.find(packed, rate=RATE), song.find(source, rate=RATE)
+    assert [record.labels for record in one] == [record.labels for record in other]
+    for number in (0, 2, 3, 11):
+        first, second = dataset.load(one[number], RATE), dataset.load(other[number], RATE)
+        np.testing.assert_array_equal(first, second)
 
 
 def test_the_command(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -143,6 +164,8 @@ def test_the_command(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert source == f"tfds:by_hand/train@{tmp_path}"
     index = next(tmp_path.rglob(dataset.INDEX)).read_text().splitlines()
     assert [json.loads(line)["samples"] for line in index] == list(range(4000, 5200, 100))
-    done = subprocess.run([*command, "--source=none"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "--source=none", "--name=other"], capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.strip().split("\n")[-1] == "pack: none: no such folder or list of songs"

@@ -82,3 +82,27 @@ def test_permutations_look_random() -> None:
 def test_nothing_to_plan(lengths: tuple[int, ...], samples: int) -> None:
     with pytest.raises(SongError, match="no song holds a window|samples=0"):
         order.plan(lengths, samples=samples, seed=0)
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_a_grid(shift: bool) -> None:
+    """Windows begin on it, and what is short of it at a song's end is not reached."""
+    lengths, grid = [1100, 399, 1700], 16
+    free = order.plan(lengths, samples=200, seed=4, shift=shift)
+    held = order.plan(lengths, samples=200, seed=4, shift=shift, grid=grid)
+    assert held.size == free.size == 5 + 1 + 8
+    starts = set()
+    for index in range(3 * held.size):
+        (which, span, _), (other, near, _) = held(index), free(index)
+        assert (which, span.length, span.total) == (other, near.length, near.total)
+        assert span.start % grid == 0 and 0 <= near.start - span.start < 2 * grid
+        assert span.start + 200 <= lengths[which] // grid * grid
+        starts.add((which, span.start))
+    assert len(starts) > held.size or not shift
+
+
+def test_a_grid_shortens_songs() -> None:
+    assert order.plan([1007], samples=200, seed=0).size == 5
+    assert order.plan([1007], samples=200, seed=0, grid=16).size == 4
+    with pytest.raises(SongError, match="no song holds a window of 200 samples"):
+        order.plan([207], samples=200, seed=0, grid=16)

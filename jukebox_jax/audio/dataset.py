@@ -1,13 +1,12 @@
 """Songs as records of a prepared TFDS dataset: packing them, and reading slices back.
 
-Beside `windows`, the only file that knows TensorFlow Datasets. A packed record holds a whole song
+Knows TensorFlow Datasets, as `shards`, which writes, does. A packed record holds a whole song
 as 16-bit samples with its labels as JSON, in array_record files that any record can be read from
 at once. Any other prepared dataset with an `audio` feature is read as well.
 """
 
 import dataclasses
 import functools
-import itertools
 import json
 import logging
 import math
@@ -19,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_jax.audio import manifest, song, wave
+from jukebox_jax.audio import making, manifest, shards, song, wave
 from jukebox_jax.audio.song import Song, SongError
 
 log = logging.getLogger(__name__)
 
-INDEX = "songs.jsonl"
+INDEX = making.INDEX
 """Beside the records of a packed dataset: length and labels of each, in their order."""
 
 _SOURCE = re.compile(
@@ -40,10 +39,13 @@ def pack(
     rate: int = 44100,
     minimum_seconds: float = 0.0,
     maximum_seconds: float = math.inf,
-) -> str:
+    files: int | None = None,
+    process: tuple[int, int] = (0, 1),
+) -> str | None:
     """Packs the songs of a source into a prepared TFDS dataset, with one split, "train".
 
-    A song that proves unreadable is logged and left out.
+    A song that proves unreadable is logged and left out. The same call goes on where an earlier
+    one stopped, and several processes may share the work, see `shards`.
 
     Args:
       source: as for `song.survey`.
@@ -52,46 +54,42 @@ def pack(
       rate: samples a second to store.
       minimum_seconds: shorter songs are left out.
       maximum_seconds: songs of this length or longer are left out.
+      files: how many files hold the records; by default one for each 64 songs.
+      process: (this process, processes).
 
     Returns:
-      The source that reads it back, for `song.survey`.
+      The source that reads it back, for `song.survey`; None while other processes are at work.
 
     Raises:
-      SongError: no songs, a name that TFDS does not take, or one that is there already.
+      SongError: no songs, a name that TFDS does not take, or something else has that name.
+      OSError: the folder cannot be written to.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise SongError(f"name={name!r}: use small letters, digits and underscores")
-    found = song.find(
-        source, rate=rate, minimum_seconds=minimum_seconds, maximum_seconds=maximum_seconds
-    )
-    import tensorflow_datasets as tfds
-
     folder = pathlib.Path(data_dir).absolute()
-    rows: list[dict[str, Any]] = []
-    builder = writer()(
-        name=name,
-        version="1.0.0",
-        description="Songs: 16-bit samples and labels.",
-        features=tfds.features.FeaturesDict(
-            {
-                "audio": tfds.features.Tensor(
-                    shape=(None, None), dtype=np.int16, encoding="bytes", doc="[samples, channels]"
-                ),
-                "rate": tfds.features.Scalar(dtype=np.int32),
-                "path": tfds.features.Text(),
-                "labels": tfds.features.Text(doc="JSON, by signal name"),
-            }
+    made = making.begin(
+        folder / name / "1.0.0",
+        name,
+        lambda kinds: {
+            "audio": kinds.Tensor(
+                shape=(None, None), dtype=np.int16, encoding="bytes", doc="[samples, channels]"
+            ),
+            "rate": kinds.Scalar(dtype=np.int32),
+            "path": kinds.Text(),
+            "labels": kinds.Text(doc="JSON, by signal name"),
+        },
+        lambda: song.find(
+            source, rate=rate, minimum_seconds=minimum_seconds, maximum_seconds=maximum_seconds
         ),
-        split_datasets={"train": _records(found, rate, rows)},
-        data_dir=folder,
-        file_format="array_record",
-        disable_shuffling=True,
+        {"source": os.fspath(source), "rate": rate},
+        file="packed.json",
+        bytes_a_second=4 * rate,
+        shards=files,
+        process=process,
+        description="Songs: 16-bit samples and labels.",
     )
-    if builder.is_prepared():
-        raise SongError(f"{builder.data_dir}: is there already; remove it or choose another name")
-    builder.download_and_prepare()
-    manifest.write(pathlib.Path(builder.data_dir) / INDEX, rows)
-    return f"tfds:{name}/train@{folder}"
+    finished = shards.write(made, functools.partial(_records, rate), rate=rate)
+    return f"tfds:{name}/train@{folder}" if finished else None
 
 
 def songs(source: str, *, rate: int) -> tuple[Song, ...]:
@@ -165,18 +163,12 @@ def load(record: Song, rate: int, start: int = 0, samples: int | None = None) ->
     return wave.cut(read, whole, rate, start, samples, name=record.path)
 
 
-def writer() -> Any:
-    """The class of TFDS builders that takes its records from an iterable.
-
-    TFDS would look for files beside the code of a builder, by way of a package that it does not
-    declare; this builder has no such files, and says so.
-    """
+@functools.lru_cache(maxsize=8)
+def records(folder: str | os.PathLike) -> Any:
+    """The records of a prepared dataset by its own folder; any can be read at once."""
     import tensorflow_datasets as tfds
 
-    class Writer(tfds.dataset_builders.AdhocBuilder, skip_registration=True):  # type: ignore
-        code_path = None
-
-    return Writer
+    return tfds.builder_from_directory(os.fspath(folder)).as_data_source("train")
 
 
 _HERE = pathlib.Path()
@@ -261,21 +253,9 @@ def _label(feature: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-def _records(
-    found: tuple[Song, ...], rate: int, rows: list[dict[str, Any]]
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records to pack; a row for the index is added for each."""
-    keys = itertools.count()
-    for one in found:
-        try:
-            whole = load(one, rate) if one.path.startswith("tfds:") else wave.load(one.path, rate)
-        except wave.AudioError as error:
-            log.warning("%s; left out", error)
-            continue
-        audio = np.clip(np.rint(whole * 32768), -32768, 32767).astype(np.int16)
-        labels = dict(one.labels)
-        rows.append({"path": one.path, "samples": len(audio), "rate": rate, "labels": labels})
-        yield (
-            next(keys),
-            {"audio": audio, "rate": rate, "path": one.path, "labels": json.dumps(labels)},
-        )
+def _records(rate: int, one: Song) -> Iterator[tuple[dict[str, Any], float]]:
+    """The record of a song to pack."""
+    whole = load(one, rate) if one.path.startswith("tfds:") else wave.load(one.path, rate)
+    audio = np.clip(np.rint(whole * 32768), -32768, 32767).astype(np.int16)
+    labels = json.dumps(dict(one.labels))
+    yield {"audio": audio, "rate": rate, "path": one.path, "labels": labels}, 1.0

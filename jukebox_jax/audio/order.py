@@ -28,6 +28,8 @@ class Plan:
       seed: of order, shifts and blends.
       shift: move each window by up to half of itself, within its song.
       blend: mix channels by a random share instead of evenly.
+      grid: windows begin on a multiple of so many samples, and the same number of them counts of
+        a song's end.
     """
 
     lengths: tuple[int, ...]
@@ -36,6 +38,7 @@ class Plan:
     seed: int
     shift: bool
     blend: bool
+    grid: int = 1
 
     @property
     def size(self) -> int:
@@ -52,13 +55,20 @@ class Plan:
         if self.shift:
             half = self.samples // 2
             start += _uniform(2 * half + 1, self.seed, _SHIFT, index) - half
-            start = min(max(start, 0), total - self.samples)
+            start = min(max(start, 0), total // self.grid * self.grid - self.samples)
+        start = start // self.grid * self.grid
         left = _uniform(1 << 53, self.seed, _BLEND, index) / (1 << 53) if self.blend else 0.5
         return which, Span(start, self.samples, total), left
 
 
 def plan(
-    lengths: Sequence[int], *, samples: int, seed: int, shift: bool = True, blend: bool = False
+    lengths: Sequence[int],
+    *,
+    samples: int,
+    seed: int,
+    shift: bool = True,
+    blend: bool = False,
+    grid: int = 1,
 ) -> Plan:
     """Plans the windows of songs.
 
@@ -70,20 +80,21 @@ def plan(
       seed: of order, shifts and blends.
       shift: see `Plan`.
       blend: see `Plan`.
+      grid: see `Plan`.
 
     Raises:
       SongError: no song is as long as a window.
     """
     if samples < 1:
         raise SongError(f"samples={samples}: a window needs one at least")
-    ends = np.cumsum([length // samples for length in lengths], dtype=np.int64)
+    ends = np.cumsum([length // grid * grid // samples for length in lengths], dtype=np.int64)
     if not len(ends) or not ends[-1]:
         longest = max(lengths, default=0)
         raise SongError(
             f"no song holds a window of {samples} samples (the longest of {len(lengths)} has "
             f"{longest}); use longer songs or a shorter window"
         )
-    return Plan(tuple(int(n) for n in lengths), ends, samples, seed, shift, blend)
+    return Plan(tuple(int(n) for n in lengths), ends, samples, seed, shift, blend, grid)
 
 
 def _shuffled(place: int, size: int, seed: int, epoch: int) -> int:

@@ -109,7 +109,8 @@ def survey(
 
     Args:
       source: a folder (with a manifest.jsonl or manifest.csv inside, or else all sound in it and
-        below, without labels), such a list itself (paths in it are relative to it),
+        below, without labels), such a list itself (paths in it are relative to it), a folder of
+        codes that launch/encode.py made, whose songs are those that were encoded,
         "tfds:NAME[:CONFIG][/SPLIT][@DATA_DIR]" for a prepared dataset, or
         "band:songs=24,seconds=20,seed=0,rate=22050" for the procedural band.
       rate: the model's samples a second; the band plays at it unless told otherwise, and so is
@@ -127,11 +128,16 @@ def survey(
         raise SongError(
             "source is empty; give a folder, a .jsonl or .csv list, tfds:... or band:..."
         )
+    from jukebox_jax.audio import codes
+
     left_out: list[tuple[str, str]] = []
-    if name.startswith("tfds:"):
+    found: Sequence[Song]
+    if codes.are_in(name):
+        found = codes.read(name).songs
+    elif name.startswith("tfds:"):
         from jukebox_jax.audio import dataset
 
-        found: Sequence[Song] = dataset.songs(name, rate=rate)
+        found = dataset.songs(name, rate=rate)
     else:
         rows = manifest.rows(_band(name, rate) if name.startswith("band:") else pathlib.Path(name))
         found = _measure(rows, left_out, check, threads)

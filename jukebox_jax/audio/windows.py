@@ -28,6 +28,23 @@ log = logging.getLogger(__name__)
 Describe = Callable[[Song, Span], Mapping[str, np.ndarray]]
 """From a song and a span of it to its labels, arrays of the same shapes for every window."""
 
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """What is read of a window: sound, unless told otherwise.
+
+    Attributes:
+      arrays: shape and type of each array, by name.
+      read: from a song, a span of it and the left channel's share to the arrays; it may raise
+        AudioError, and then another window takes the place.
+      grid: windows begin on a multiple of so many samples.
+    """
+
+    arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]]
+    read: Callable[[Song, Span, float], Mapping[str, np.ndarray]]
+    grid: int = 1
+
+
 _TRIES = 20  # windows tried in place of one that cannot be read
 _JUDGED = 40  # reads after which a majority of failures ends the stream
 
@@ -46,6 +63,7 @@ def batches(
     blend: bool = False,
     threads: int | None = None,
     prefetch: int = 2,
+    reader: Reader | None = None,
 ) -> Any:
     """Endless batches of windows as a `tf.data.Dataset`.
 
@@ -62,29 +80,33 @@ def batches(
       blend: mix two channels by a random share instead of evenly.
       threads: windows read at a time; by default one for each processor, 16 at most.
       prefetch: batches read ahead.
+      reader: what is read of each window; mono sound by default.
 
     Returns:
-      Elements {"audio": f32[batch / hosts, samples, 1], "labels": {name: [batch / hosts, ...]}}.
+      Elements {"audio": f32[batch / hosts, samples, 1], "labels": {name: [batch / hosts, ...]}},
+      or with the reader's arrays in place of the audio.
 
     Raises:
       SongError: no song is long enough, or batch and hosts do not fit.
     """
     stream = _stream(
-        songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads
+        songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads, reader
     )
     tf = _tensorflow()
-    kinds = [tf.float32] + [tf.as_dtype(dtype) for _, dtype in stream.labels.values()]
-    shapes = [(samples, 1)] + [shape for shape, _ in stream.labels.values()]
+    arrays = stream.reader.arrays
+    known = [*arrays.values(), *stream.labels.values()]
 
     def read(index: np.ndarray) -> tuple[np.ndarray, ...]:
-        audio, labels = stream.read(int(index))
-        return audio, *labels.values()
+        heard, labels = stream.read(int(index))
+        return *heard.values(), *labels.values()
 
     def element(index: Any) -> dict[str, Any]:
+        kinds = [tf.as_dtype(dtype) for _, dtype in known]
         values = tf.numpy_function(read, [index], kinds, stateful=False)
-        for value, shape in zip(values, shapes, strict=True):
+        for value, (shape, _) in zip(values, known, strict=True):
             value.set_shape(shape)
-        return {"audio": values[0], "labels": dict(zip(stream.labels, values[1:], strict=True))}
+        heard = dict(zip(arrays, values[: len(arrays)], strict=True))
+        return heard | {"labels": dict(zip(stream.labels, values[len(arrays) :], strict=True))}
 
     def rows(step: Any) -> Any:
         first = step * batch + host[0] * stream.rows
@@ -111,6 +133,7 @@ def numpy_batches(
     blend: bool = False,
     threads: int | None = None,
     prefetch: int = 2,
+    reader: Reader | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The batches of `batches`, the same to the last bit, without TensorFlow.
 
@@ -121,7 +144,7 @@ def numpy_batches(
       AudioError: while iterating, where too many windows cannot be read.
     """
     stream = _stream(
-        songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads
+        songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads, reader
     )
 
     def iterate() -> Iterator[dict[str, Any]]:
@@ -138,7 +161,11 @@ def numpy_batches(
                 labels = {
                     name: np.stack([labels[name] for _, labels in read]) for name in stream.labels
                 }
-                yield {"audio": np.stack([audio for audio, _ in read]), "labels": labels}
+                heard = {
+                    name: np.stack([heard[name] for heard, _ in read])
+                    for name in stream.reader.arrays
+                }
+                yield heard | {"labels": labels}
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -150,7 +177,7 @@ class _Stream:
     """What both kinds of batches share: the plan, and how a window of it is read."""
 
     songs: Sequence[Song]
-    rate: int
+    reader: Reader
     plan: Plan
     describe: Describe
     labels: Mapping[str, tuple[tuple[int, ...], np.dtype]]
@@ -160,18 +187,19 @@ class _Stream:
     named: set[str] = dataclasses.field(default_factory=set)
     lock: Any = dataclasses.field(default_factory=threading.Lock)
 
-    def read(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The window's audio f32[samples, 1] and labels, or the next one's that can be read."""
+    def read(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The window's arrays and labels, or the next one's that can be read."""
         for tried in range(index, index + _TRIES):
             which, span, left = self.plan(tried)
             song = self.songs[which]
             try:
-                audio = wave.mono(_load(song, self.rate, span), left)
+                found = self.reader.read(song, span, left)
             except wave.AudioError as error:
                 self._note(song, error)
             else:
                 self._note(song, None)
-                return audio, _described(self.describe, song, span, self.labels)
+                heard = {name: found[name] for name in self.reader.arrays}
+                return heard, _described(self.describe, song, span, self.labels)
         raise wave.AudioError(
             f"{_TRIES} windows in a row cannot be read, the last of {song.path}; see the log, mend "
             "the songs, and go on from the last checkpoint"
@@ -204,6 +232,7 @@ def _stream(
     shift: bool,
     blend: bool,
     threads: int | None,
+    reader: Reader | None,
 ) -> _Stream:
     index, hosts = host
     if not 0 <= index < hosts:
@@ -212,10 +241,17 @@ def _stream(
         raise SongError(f"batch={batch} is not a multiple of {hosts} hosts; make it one")
     if start_step < 0:
         raise SongError(f"start_step={start_step} lies before the first step")
+    reader = reader or _sound(rate, samples)
     planned = plan(
-        [song.length(rate) for song in songs], samples=samples, seed=seed, shift=shift, blend=blend
+        [song.length(rate) for song in songs],
+        samples=samples,
+        seed=seed,
+        shift=shift,
+        blend=blend,
+        grid=reader.grid,
     )
-    useful = [song for song in songs if song.length(rate) >= samples]
+    shortest = -(-samples // reader.grid) * reader.grid
+    useful = [song for song in songs if song.length(rate) >= shortest]
     if len(useful) < len(songs):
         log.warning("%d songs are shorter than a window", len(songs) - len(useful))
     labels: dict[str, tuple[tuple[int, ...], np.dtype]] | None = None
@@ -228,7 +264,7 @@ def _stream(
             _described(describe, song, span, labels)
     return _Stream(
         tuple(songs),
-        rate,
+        reader,
         planned,
         describe,
         labels or {},
@@ -250,12 +286,22 @@ def _described(
     return {name: values[name] for name in expected}
 
 
-def _load(song: Song, rate: int, span: Span) -> np.ndarray:
+def _sound(rate: int, samples: int) -> Reader:
+    """The reader of sound in mono."""
+
+    def read(song: Song, span: Span, left: float) -> dict[str, np.ndarray]:
+        return {"audio": wave.mono(load(song, rate, span.start, span.length), left)}
+
+    return Reader({"audio": ((samples, 1), np.dtype(np.float32))}, read)
+
+
+def load(song: Song, rate: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+    """A slice of a song, be it a file or a record; see `wave.load`."""
     if song.path.startswith("tfds:"):
         from jukebox_jax.audio import dataset
 
-        return dataset.load(song, rate, span.start, span.length)
-    return wave.load(song.path, rate, span.start, span.length)
+        return dataset.load(song, rate, start, samples)
+    return wave.load(song.path, rate, start, samples)
 
 
 def _tensorflow() -> Any:

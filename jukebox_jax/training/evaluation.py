@@ -53,6 +53,7 @@ def batches(
         shift=data.shift and augment,
         blend=data.blend and augment,
         threads=data.threads,
+        reader=task.reader,
     )
     for batch in stream.as_numpy_iterator() if data.loader == "tf" else stream:
         yield sharding.place_batch(batch, mesh)

@@ -294,7 +294,8 @@ def _check_finite(
         return
     file = epath.Path(workdir) / f"batch_{step}.npz"
     with file.open("wb") as out:
-        np.savez(out, audio=np.asarray(batch["audio"]), **jax.device_get(batch["labels"]))
+        heard = {name: value for name, value in batch.items() if name != "labels"}
+        np.savez(out, **jax.device_get({**heard, **batch["labels"]}))
     raise TrainingError(
         f"the gradients of {in_a_row} steps in a row are not finite; the last batch is in {file}. "
         "Lower config.optimizer.learning_rate, or look for damaged songs, and start again"

@@ -52,7 +52,8 @@ class Data:
     """What is heard.
 
     Attributes:
-      source: a folder, a .jsonl or .csv list, tfds:... or band:..., as for `song.survey`.
+      source: a folder, a .jsonl or .csv list, tfds:... or band:..., as for `song.survey`; of a
+        prior, also a folder of codes that launch/encode.py made, see `inputs`.
       batch: windows of a step, over all devices.
       samples: audio samples of a VQ-VAE's window; a prior's follows from its context.
       held_out: songs that are evaluated on and not trained on, as a fraction or a number.

@@ -18,12 +18,12 @@ from jax import Array
 
 from jukebox_jax import models, sharding
 from jukebox_jax.audio import measure as measures
-from jukebox_jax.audio import spectral
+from jukebox_jax.audio import spectral, windows
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import conditioning, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.sampling import generate
-from jukebox_jax.training import origin, preparation, surgery
+from jukebox_jax.training import inputs, origin, preparation, surgery
 from jukebox_jax.training.origin import Origin
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae import vqvae
@@ -32,7 +32,7 @@ from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
 log = logging.getLogger(__name__)
 
 Batch = Mapping[str, Any]
-"""audio f32[batch, samples, 1], and labels by signal name."""
+"""audio f32[batch, samples, 1], or codes in its place (see `inputs`), and labels by signal name."""
 
 Metrics = dict[str, Array]
 
@@ -58,6 +58,7 @@ class Task:
       examples: from parameters, codebooks, frozen, a held-out batch and a key to sounds by name,
         f32[items, samples, 1].
       example: from a batch size to a batch's shapes and types.
+      reader: what is read of a window; None for sound.
     """
 
     model: Any
@@ -73,6 +74,7 @@ class Task:
     summarise: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
     examples: Callable[[Any, tuple, Any, Batch, Array], dict[str, Array]]
     example: Callable[[int], Batch]
+    reader: windows.Reader | None = None
 
 
 def make(
@@ -125,6 +127,7 @@ def _vqvae(
     songs: Sequence[Song],
     bandwidth: Mapping[str, float] | None,
 ) -> Task:
+    inputs.refuse_codes(settings)
     samples = settings.data.samples or 0
     if samples % max(model.hops):
         raise ValueError(
@@ -216,53 +219,51 @@ def _prior(
     top = preparation.check_level(model, settings, codec, int(below.config["stage"]["rate"]))
     preparation.check_rates(model, settings.stage.rate)
     measured = preparation.measured(model)
-    songs = measures.fill_all(songs, measured) if measured else songs
+    heard = inputs.find(model, settings, below, top=top)
+    songs = inputs.label(settings, songs, measured)
     known = dict(vocabularies or preparation.learn_vocabularies(model, settings, songs, earlier))
 
     def describe(song: Song, span: Span) -> Mapping[str, np.ndarray]:
         return conditioning.encode(
             model.signals,
             known,
-            measures.fill(song, measured),  # remembered, where it is one of those above
+            # remembered, where it is one of those above
+            measures.fill(song, measured) if heard.reader is None else song,
             span,
             model.context,
             allow_unknown=settings.data.allow_unknown,
             rate=settings.stage.rate,
         )
 
-    def codes_of(frozen: Weights, audio: Array) -> tuple[Array, Array | None]:
-        codes = vqvae.encode(codec, frozen, audio)
-        return codes[level], None if top else codes[level + 1]
-
     samples = model.context * codec.hops[level]
 
     def example(batch: int) -> Batch:
         labels, _ = conditioning.example(model.signals, model.context, batch)
-        return {"audio": _audio(batch, samples), "labels": labels}
+        return {**heard.example(batch), "labels": labels}
 
     def loss(
         params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
     ) -> tuple[Array, tuple[tuple, Metrics]]:
-        codes, above = codes_of(frozen, batch["audio"])
+        codes, above = heard.codes(frozen, batch)
         total, metrics = prior.loss(model, params, codes, batch["labels"], above, key)
         return total, ((), metrics)
 
     def measure(params: Any, codebooks: tuple, frozen: Any, batch: Batch) -> Metrics:
-        codes, above = codes_of(frozen, batch["audio"])
+        codes, above = heard.codes(frozen, batch)
         total, metrics = prior.loss(model, params, codes, batch["labels"], above)
         return {"loss": total, **metrics}
 
     def examples(
         params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
     ) -> dict[str, Array]:
-        codes, above = codes_of(frozen, batch["audio"])
+        codes, above = heard.codes(frozen, batch)
         given = prior.condition(model, params, batch["labels"], above)
         keys = jax.random.split(key, codes.shape[0])
         fresh = generate.generate(
             model, params, jnp.zeros_like(codes), 0, model.context, given, keys, temperature=0.98
         )
-        return {
-            "original": batch["audio"],
+        original = {"original": batch["audio"]} if "audio" in batch else {}
+        return original | {
             "reconstructed": vqvae.decode(codec, frozen, codes, level),
             "sampled": vqvae.decode(codec, frozen, jnp.maximum(fresh, 0), level),
         }
@@ -272,7 +273,7 @@ def _prior(
         samples=samples,
         vocabularies=known,
         describe=describe,
-        frozen=below.weights,
+        frozen=heard.frozen,
         abstract=prior.abstract(model),
         init=lambda key, places: jax.jit(
             functools.partial(prior.init, model), out_shardings=places
@@ -283,6 +284,7 @@ def _prior(
         summarise=lambda means: {name: float(mean) for name, mean in means.items()},
         examples=examples,
         example=example,
+        reader=heard.reader,
     )
 
 
