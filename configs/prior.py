@@ -65,8 +65,12 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         weight_decay=0.01,
         clip=1.0,  # of the gradient's global norm
         average_decay=0.936,  # of the parameters' average
-        moments="float32",
+        moments="float32",  # or "bfloat16", or "factored": less memory
+        accumulate=1,  # pieces that a batch is dealt out to, to save memory
+        freeze="",  # parts that are not trained, as "codes,transformer"
+        rates="",  # factors of the learning rate of parts, as "conditioning=5"
     )
+    config.lora = dict(rank=0, alpha=16.0, targets="attention,mlp")  # adapters, above rank 0
     config.mesh = dict(data=-1, fsdp=8, tensor=1)
     config.run = dict(
         steps=300_000,

@@ -58,7 +58,10 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         weight_decay=0.0,
         clip=1.0,  # of the gradient's global norm
         average_decay=0.968,  # of the parameters' average
-        moments="float32",
+        moments="float32",  # or "bfloat16", or "factored": less memory
+        accumulate=1,  # pieces that a batch is dealt out to, to save memory
+        freeze="",  # parts that are not trained, as "encoder_.,codebooks"
+        rates="",  # factors of the learning rate of parts, as "decoder_0=2"
     )
     config.mesh = dict(data=-1, fsdp=1, tensor=1)
     config.run = dict(

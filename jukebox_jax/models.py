@@ -15,11 +15,14 @@ from typing import Any
 import jax
 
 from jukebox_jax import checkpoint, sharding
-from jukebox_jax.prior import conditioning, prior
+from jukebox_jax.prior import adapters, conditioning, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
 from jukebox_jax.vqvae.vqvae import VQVAE, Weights
+
+BASE = "base"
+"""In the directory of a stage that is adapters alone: the stage that they are added to."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Stage:
         average: bool = True,
         sharding: Any = None,
     ) -> "Stage":
-        """Loads a stage from its directory alone.
+        """Loads a stage from its directory alone; adapters are merged with what they adapt.
 
         Args:
           directory: where the stage was trained or imported.
@@ -70,16 +73,24 @@ class Stage:
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
         try:
             model = build(config)
-            shapes = _shapes(model)
+            shapes, lora = _shapes(model), adapters.read(config)
             vocabularies = {
                 name: conditioning.vocabulary_from_json(value) for name, value in names.items()
             }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise checkpoint.CheckpointError(f"{directory} holds no stage: {error}") from error
         part = checkpoint.weights_part(directory, step=step, average=average)
+        if lora.rank:
+            base = cls.load(f"{directory}/{BASE}", sharding=sharding).weights
+            added = checkpoint.load(directory, (part,), step, sharding)[part]
+            try:
+                merged = adapters.merge(lora, base, added)
+            except ValueError as error:
+                raise checkpoint.CheckpointError(f"{directory}: {error}") from None
+            return cls(model=model, weights=merged, config=config, vocabularies=vocabularies)
         shapes = {part: shapes.pop("params"), **shapes}
         arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
-        weights = arrays[part]
+        weights: Any = arrays[part]
         if isinstance(model, VQVAE):
             books = tuple(Codebook(**book) for book in arrays["codebooks"].values())
             weights = Weights(params=weights, codebooks=books)

@@ -37,6 +37,10 @@ _COMPILED = [(re.compile(rf"(?:.*/)?{pattern}"), axes) for pattern, axes in TABL
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
+class NumericsError(ValueError):
+    """The library computes wrongly on this machine; one line with the remedy."""
+
+
 def make_mesh(
     data: int = -1,
     fsdp: int = 1,
@@ -262,7 +266,7 @@ def check_numerics() -> None:
     word; so may some release to come. Whole numbers this small are exact in any precision.
 
     Raises:
-      RuntimeError: some rows are wrong.
+      NumericsError: some rows are wrong.
     """
     rows = np.arange(120_000, dtype=np.float32).reshape(40_000, 3) % 61
     identity = np.eye(3, dtype=np.float32)
@@ -275,7 +279,7 @@ def check_numerics() -> None:
     if wrong:
         import jaxlib
 
-        raise RuntimeError(
+        raise NumericsError(
             f"jaxlib {jaxlib.__version__} on {jax.default_backend()} computes {wrong} of "
             f"{len(rows)} sums wrongly: install another release (0.10.1 is right), or set "
             "XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type="

@@ -1,5 +1,7 @@
 """A state is known by its shapes before it is made, and a step is a pure function of it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +10,13 @@ import pytest
 from jukebox_jax import sharding
 from jukebox_jax.training import settings, state
 from jukebox_jax.training.tasks import Task
+from jukebox_jax.vqvae.quantizer import Codebook
 
 
 def line_task() -> Task:
     """A task small enough to compute by hand: audio's first sample times a weight is its second."""
 
-    def loss(params, codebooks, frozen, batch, key):
+    def loss(params, codebooks, frozen, batch, key, piece=(0, 1)):
         error = batch["audio"][:, 0] * params["kernel"] - batch["audio"][:, 1]
         noise = jax.random.uniform(key)
         return frozen * jnp.mean(error**2), ((), {"noise": noise})
@@ -113,3 +116,56 @@ def test_parts_go_and_come_back() -> None:
     without = begin(average_decay=0.0)[4]
     assert without.average is None and without.best is without.params
     assert "average" not in without.parts()
+
+
+def test_the_state_gives_its_memory_to_the_next() -> None:
+    task, read, mesh, places, made, key = begin(average_decay=0.5)
+    placed = sharding.place_batch(batch(), mesh)
+    program = state.compile_step(read, task, places).lower(made, task.frozen, placed, key).compile()
+    given = program.as_text().split("input_output_alias={", 1)[1].split("entry_computation", 1)[0]
+    assert given.count("may-alias") + given.count("must-alias") == len(jax.tree.leaves(made))
+    whole = sum(leaf.nbytes for leaf in jax.tree.leaves(made))
+    assert program.memory_analysis().alias_size_in_bytes == whole
+
+
+def test_steps_compile_once() -> None:
+    task, read, mesh, places, made, key = begin()
+    step = state.compile_step(read, task, places)
+    for value in (1.0, 2.0, 3.0):
+        made, _ = step(made, task.frozen, sharding.place_batch(batch(value), mesh), key)
+    assert step._cache_size() == 1
+
+
+def test_what_is_frozen_stays_and_has_no_moments() -> None:
+    task, line = line_task(), line_task().loss
+    extra = {"tail": {"kernel": jax.ShapeDtypeStruct((3,), jnp.float32)}, **task.abstract}
+
+    def init(key, places):
+        params = {"tail": {"kernel": jnp.arange(3.0)}, "kernel": jnp.ones(1)}
+        return sharding.place(params, places)
+
+    def loss(params, *rest):
+        total, found = line(params, *rest)
+        return total + jnp.sum(params["tail"]["kernel"] ** 2), found
+
+    book = Codebook(codes=jnp.ones((2, 3)), sums=jnp.ones((2, 3)), counts=jnp.ones(2))
+    task = dataclasses.replace(
+        task,
+        abstract=extra,
+        init=init,
+        loss=loss,
+        start=lambda params, frozen, batch, key: (jax.tree.map(jnp.array, book),),
+        follow=lambda books, tallies: (jax.tree.map(lambda leaf: 2 * leaf, books), {}),
+    )
+    read = run_settings(freeze="tail,codebooks", average_decay=0.5, weight_decay=0.1)
+    mesh, key = sharding.make_mesh(), jax.random.key(0)
+    places = state.abstract(read, task, mesh)
+    placed = sharding.place_batch(batch(3.0), mesh)
+    made = state.first(read, task, places, task.frozen, placed, key)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(made.optimizer.moments)]
+    assert (3,) not in shapes and shapes.count((1,)) == 2
+    made, _ = state.compile_step(read, task, places)(made, task.frozen, placed, key)
+    for params in (made.params, made.average):
+        np.testing.assert_array_equal(params["tail"]["kernel"], [0.0, 1.0, 2.0])
+        assert params["kernel"][0] != 1.0
+    jax.tree.map(np.testing.assert_array_equal, made.codebooks, (book,))

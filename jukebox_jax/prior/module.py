@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import conditioning as doors
-from jukebox_jax.prior import transformer
+from jukebox_jax.prior import entropy, transformer
 from jukebox_jax.prior.conditioning import Conditioning, Lyrics, LyricsPrefix
 from jukebox_jax.prior.transformer import Cache, Layout
 
@@ -40,7 +40,7 @@ class Prior(nn.Module):
         otherwise they have a kernel of their own and the track is added once.
       signals: (name, record) pairs, see `conditioning`.
       label_dropout: part of the songs whose labels are hidden in training.
-      remat: what the backward pass recomputes: "full", "dots" or "none".
+      remat: what the backward pass recomputes, see `transformer.Transformer`.
       dtype: compute type; parameters and logits are float32.
     """
 
@@ -137,17 +137,19 @@ class Prior(nn.Module):
         self, codes: Array, conditioning: Conditioning, tokens: Array | None
     ) -> tuple[Array, Array | None]:
         """Cross-entropies in bits a code, and in bits a lyric token where lyrics are read."""
-        if not self.prefix:
-            of_codes = _bits(self.forward(codes, conditioning), codes)
-            if tokens is None:
-                return of_codes, None
-            return of_codes, _bits(self.lyric_logits(conditioning.memory), tokens)
         x = self.transformer(self._shifted(codes, conditioning), conditioning.memory)
-        predicted = self._read(x, self._track(conditioning.track))
-        return (
-            _bits(predicted[:, self.prefix :], codes + self.shift),
-            _bits(predicted[:, : self.prefix], conditioning.prefix),
-        )
+        track = self._track(conditioning.track)
+        if self.tied and track is not None:
+            x = x + track
+        kernel = self.codes.embedding.T if self.tied else _kernel(self.logits)
+        start = self.prefix
+        of_codes = entropy.bits(x[:, start:], kernel, codes + self.shift, self.dtype)
+        if self.prefix:
+            return of_codes, entropy.bits(x[:, :start], kernel, conditioning.prefix, self.dtype)
+        if tokens is None:
+            return of_codes, None
+        kernel = _kernel(self.lyric_logits)
+        return of_codes, entropy.bits(conditioning.memory, kernel, tokens, self.dtype)
 
     def fill(self, codes: Array, known: Array | int, conditioning: Conditioning) -> Cache:
         """The cache of the lyrics and the first `known` codes, of which whole rows are given."""
@@ -224,10 +226,8 @@ class Prior(nn.Module):
             )
 
 
-def _bits(predicted: Array, targets: Array) -> Array:
-    """Mean cross-entropy in bits of logits [..., vocabulary] and targets [...]."""
-    picked = jnp.take_along_axis(predicted, targets[..., None], axis=-1)[..., 0]
-    return jnp.mean(jax.nn.logsumexp(predicted, axis=-1) - picked) / jnp.log(2.0)
+def _kernel(head: nn.Dense) -> Array:
+    return head.variables["params"]["kernel"]
 
 
 def _head(size: int, std: float, dtype: str) -> nn.Dense:

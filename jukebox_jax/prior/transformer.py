@@ -27,7 +27,11 @@ Cache = tuple[KV, ...]
 
 _POLICIES: dict[str, Any] = {
     "full": None,
-    "dots": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    **{
+        name: getattr(jax.checkpoint_policies, name)
+        for name in ("dots_with_no_batch_dims_saveable", "dots_saveable", "nothing_saveable")
+    },
 }
 
 
@@ -70,7 +74,9 @@ class Transformer(nn.Module):
       mlp_width: hidden width of the MLP, as a multiple of `width`.
       init_scale: the kernels start with a standard deviation of 0.02 times this.
       scale_residual: scale what each layer adds by 1 / depth.
-      remat: what the backward pass recomputes: "full", "dots" (all but matrix products), "none".
+      remat: what the backward pass recomputes of each period: "full", all; "dots", all but the
+        products with kernels; "none"; or what a policy of that name of jax.checkpoint_policies
+        leaves: dots_saveable keeps scores as well.
       dtype: compute type.
     """
 

@@ -25,7 +25,7 @@ from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
 from jukebox_jax.checkpoint import disk
 from jukebox_jax.prior import conditioning
-from jukebox_jax.training import evaluation, tasks
+from jukebox_jax.training import evaluation, finetune, gradient, operations, parts, tasks
 from jukebox_jax.training import origin as origins
 from jukebox_jax.training import settings as configs
 from jukebox_jax.training import state as states
@@ -42,6 +42,7 @@ DATA = "data.json"
 PARAMETERS = "parameters.txt"
 """In the workdir: the table of parameters."""
 
+_SHOWN = ("loss", "codes_per_second", "seconds_per_second", "flop_utilisation", "data_wait")
 _EXAMPLES = 2  # what a key is for; the others are the state's
 
 
@@ -76,6 +77,8 @@ def train_and_evaluate(
     _check_earlier(settings, workdir)
     train, held_out = _find_songs(settings)
     task = _make_task(settings, workdir, train, origin)
+    task = finetune.adapt(task, settings, workdir, mesh, origin)
+    settings.optimizer.selection.check(task.abstract, with_codebooks=settings.stage.kind == "vqvae")
     return _run(settings, workdir, task, mesh, train, held_out)
 
 
@@ -88,7 +91,7 @@ def _run(
     held_out: Sequence[Song],
 ) -> TrainState:
     run = settings.run
-    frozen = sharding.place(task.frozen, sharding.replicated(mesh))
+    frozen = sharding.place(task.frozen, sharding.shardings(task.frozen, mesh))
     key = jax.random.key(run.seed)
     places = states.abstract(settings, task, mesh)
     with (
@@ -106,7 +109,7 @@ def _run(
             assert found is not None  # restore raises where steps exist and none is whole
             state = places.with_parts(found[1])
             log.info("going on from step %d of %s", found[0], workdir)
-        _write_parameters(workdir, state)
+        _write_parameters(settings, workdir, task, state)
         begin = int(state.step)
         if begin >= run.steps:
             log.info("%s has its %d steps; raise config.run.steps to go on", workdir, run.steps)
@@ -128,14 +131,14 @@ def _run(
                 figures = _mean(pending)
                 spent = time.monotonic() - since
                 figures |= {
-                    "steps_per_second": len(pending) / spent,
-                    "seconds_per_second": len(pending) * _seconds(settings, task) / spent,
-                    "waiting_for_data": waited / spent,
+                    **operations.speed(settings, task, mesh, len(pending) / spent),
+                    "data_wait": waited / spent,
                 }
                 pending, waited, since = [], 0.0, time.monotonic()
                 _check_finite(settings, figures, workdir, batch, step)
                 journal.scalars(step, {f"train/{name}": value for name, value in figures.items()})
-                journal.progress(step, {"loss": figures["loss"]})
+                journal.progress(step, {name: figures[name] for name in _SHOWN if name in figures})
+            aside = time.monotonic()
             held: dict[str, float] = {}
             if run.due(run.evaluate_every, step) and not stop:
                 held = {f"evaluate/{name}": x for name, x in evaluate(state, frozen).items()}
@@ -146,6 +149,7 @@ def _run(
                 journal.sounds(step, evaluate.examples(state, frozen, sound_key))
             if run.due(run.checkpoint_every, step) or stop:
                 checkpoints.save(step, state.parts(), metrics=held or None)
+            since += time.monotonic() - aside  # the pace is that of training alone
             if stop:
                 log.info("asked to stop: step %d is saved, the same command goes on", step)
                 break
@@ -156,11 +160,7 @@ def _run(
 
 def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
     shares = math.prod(mesh.shape[axis] for axis in ("data", "fsdp"))
-    if settings.data.batch % shares:
-        raise ValueError(
-            f"config.data.batch = {settings.data.batch} cannot be divided over {shares} devices "
-            "(mesh.data * mesh.fsdp): make it a multiple"
-        )
+    gradient.check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
 
 
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
@@ -186,6 +186,8 @@ def _check_earlier(settings: Settings, workdir: Any) -> None:
                 different = [
                     line for line in different if not line.startswith("config.stage.vqvae")
                 ]
+            if section == "model":
+                different += configs.reshaped(earlier, settings)
             if different:
                 raise ValueError(
                     f"{workdir} holds another stage ({'; '.join(different[:3])}): choose another "
@@ -279,11 +281,6 @@ def _mean(pending: Sequence[Mapping[str, Array]]) -> dict[str, float]:
     return figures
 
 
-def _seconds(settings: Settings, task: Task) -> float:
-    """Seconds of audio in a batch."""
-    return settings.data.batch * task.samples / settings.stage.rate
-
-
 def _check_finite(
     settings: Settings, figures: Mapping[str, float], workdir: Any, batch: Any, step: int
 ) -> None:
@@ -302,12 +299,16 @@ def _check_finite(
     )
 
 
-def _write_parameters(workdir: Any, state: TrainState) -> None:
-    """The table of parameters: written whole, its last line logged."""
+def _write_parameters(settings: Settings, workdir: Any, task: Task, state: TrainState) -> None:
+    """The table of parameters: written whole; what of them is trained is logged."""
     from clu import parameter_overview
 
     count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     log.info("%d parameters, listed in %s", count, PARAMETERS)
+    selection = settings.optimizer.selection
+    if settings.run.start_from or selection.freeze or selection.rates:
+        for line in parts.plan(selection, state.params, task.base):
+            log.info("  %s", line)
     if jax.process_index() == 0:
         table = parameter_overview.get_parameter_overview(state.params, include_stats=False)
         (epath.Path(workdir) / PARAMETERS).write_text(table + "\n")

@@ -1,16 +1,21 @@
 """How parameters follow gradients: schedule, clipping, AdamW, and the average of the parameters.
 
 The only importer of Optax. A config's `optimizer` section names the fields of `Optimizer`. Nothing
-here knows what is trained.
+here knows what is trained; which parameters are, and at what share of the rate, is said by `parts`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+
+from jukebox_jax.training import parts
+
+MOMENTS = ("float32", "bfloat16", "factored")
 
 
 @jax.tree_util.register_dataclass
@@ -44,7 +49,15 @@ class Optimizer:
       clip: largest global norm of the gradient; 0 for no clipping.
       average_decay: of the moving average of the parameters; None for the published
         1 - (batch / 8) / 1000, 0 for no average.
-      moments: type of the first moment, "float32" or "bfloat16".
+      moments: how gradients are remembered. "float32": both of Adam's moments. "bfloat16": the
+        first in half the memory; the second moves by less than bfloat16 can tell, and stays
+        float32. "factored": of the second only means of rows and columns, from which it is made
+        up (Adafactor, Shazeer and Stern 2018), and the first, of what follows from it, in bfloat16.
+      accumulate: pieces that a batch is dealt out to, one after the other, to save memory; what
+        is learnt is the same.
+      freeze: parts that are not trained, as patterns of `parts`, a tuple or separated by commas;
+        "codebooks" are those of a VQ-VAE.
+      rates: factors of the learning rate of parts, by pattern, or as "pattern=factor,...".
     """
 
     learning_rate: float = 3e-4
@@ -57,6 +70,9 @@ class Optimizer:
     clip: float = 1.0
     average_decay: float | None = None
     moments: str = "float32"
+    accumulate: int = 1
+    freeze: str | tuple[str, ...] = ()
+    rates: str | Mapping[str, float] = ""
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -73,8 +89,21 @@ class Optimizer:
             raise ValueError(
                 f"config.optimizer.average_decay = {self.average_decay}: from 0 to below 1, or None"
             )
-        if self.moments not in ("float32", "bfloat16"):
-            raise ValueError(f'config.optimizer.moments = {self.moments!r}: "float32", "bfloat16"')
+        if self.moments not in MOMENTS:
+            known = ", ".join(f'"{name}"' for name in MOMENTS)
+            raise ValueError(f"config.optimizer.moments = {self.moments!r}: one of {known}")
+        if self.accumulate < 1:
+            raise ValueError(f"config.optimizer.accumulate = {self.accumulate}: 1 or more pieces")
+        parts.read_patterns("config.optimizer.freeze", self.freeze)
+        parts.read_factors("config.optimizer.rates", self.rates)
+
+    @property
+    def selection(self) -> parts.Selection:
+        """Which parameters are trained, and how fast."""
+        return parts.Selection(
+            parts.read_patterns("config.optimizer.freeze", self.freeze),
+            parts.read_factors("config.optimizer.rates", self.rates),
+        )
 
     def schedule(self, step: Array | int, steps: int) -> Array:
         """The learning rate of a step, f32[]; `steps` are those of the whole run."""
@@ -90,7 +119,7 @@ class Optimizer:
         return max(0.0, 1.0 - batch / 8 / 1000)
 
     def init(self, params: Any) -> OptimizerState:
-        """The state before the first step."""
+        """The state before the first step, of the parameters that are trained."""
         zero = jnp.zeros((), jnp.int32)
         return OptimizerState(self._transform().init(params), zero, zero)
 
@@ -105,7 +134,7 @@ class Optimizer:
         """One step; one whose gradient is not finite changes nothing but the counts.
 
         Args:
-          params: the parameters.
+          params: the parameters that are trained.
           grads: the gradient, of the same structure.
           state: what `init` or the last step gave.
           step: i32[], steps taken so far.
@@ -122,7 +151,8 @@ class Optimizer:
             scale = jnp.minimum(1.0, self.clip / jnp.maximum(norm, 1e-12)) if self.clip else 1.0
             clipped = jax.tree.map(lambda grad: grad * scale, grads)
             updates, moments = self._transform().update(clipped, moments, params)
-            updates = jax.tree.map(lambda update: -rate * update, updates)
+            factors = self.selection.factors(updates)
+            updates = jax.tree.map(lambda one, factor: -rate * factor * one, updates, factors)
             return optax.apply_updates(params, updates), moments
 
         def keep(params: Any, moments: Any) -> tuple[Any, Any]:
@@ -146,15 +176,29 @@ class Optimizer:
     def _transform(self) -> optax.GradientTransformation:
         """The direction of a step, before the learning rate."""
         return optax.chain(
-            optax.scale_by_adam(
-                b1=self.beta1, b2=self.beta2, eps=self.epsilon, mu_dtype=self.moments
-            ),
+            *self._scales(),
             optax.add_decayed_weights(
                 self.weight_decay,
                 mask=_decays,
             )
             if self.weight_decay
             else optax.identity(),
+        )
+
+    def _scales(self) -> tuple[optax.GradientTransformation, ...]:
+        if self.moments != "factored":
+            return (
+                optax.scale_by_adam(
+                    b1=self.beta1, b2=self.beta2, eps=self.epsilon, mu_dtype=self.moments
+                ),
+            )
+
+        def decay(step: Array, beta2: Array) -> Array:  # as Adam's, whose bias is corrected
+            return beta2 * (1 - beta2**step) / (1 - beta2 ** (step + 1))
+
+        return (
+            optax.scale_by_factored_rms(decay_rate=self.beta2, decay_rate_fn=decay),
+            optax.ema(self.beta1, debias=True, accumulator_dtype=jnp.bfloat16),
         )
 
 

@@ -1,8 +1,9 @@
 """A run's config, checked and typed: what to read, how to optimise, when to report and to save.
 
-A config has the sections stage, model, signals, data, optimizer, mesh and run. Each of `data`,
-`optimizer`, `mesh` and `run` names the fields of one record here or next door, so that a mistyped
-key fails by its name before any work starts. `model` and `signals` are read by `models.build`.
+A config has the sections stage, model, signals, data, optimizer, lora, mesh and run. Each of
+`data`, `optimizer`, `lora`, `mesh` and `run` names the fields of one record here or next door, so
+that a mistyped key fails by its name before any work starts. `model` and `signals` are read by
+`models.build`.
 """
 
 import dataclasses
@@ -10,10 +11,11 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from jukebox_jax.prior.adapters import Lora
 from jukebox_jax.training.optimizer import Optimizer
 
 ALPHABETS = ("characters", "bytes", "v2", "v3")
-SECTIONS = ("stage", "model", "signals", "data", "optimizer", "mesh", "run")
+SECTIONS = ("stage", "model", "signals", "data", "optimizer", "lora", "mesh", "run")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +174,7 @@ class Settings:
     stage: Stage
     data: Data
     optimizer: Optimizer
+    lora: Lora
     mesh: Mesh
     run: Run
     plain: Mapping[str, Any]
@@ -193,14 +196,49 @@ def read(config: Any) -> Settings:
     for name in ("stage", "model", "data", "run"):
         if name not in plain:
             raise ValueError(f"config.{name} is missing; a config has {', '.join(SECTIONS)}")
-    return Settings(
+    settings = Settings(
         stage=_section(Stage, "stage", plain),
         data=_section(Data, "data", plain),
         optimizer=_section(Optimizer, "optimizer", plain),
+        lora=_section(Lora, "lora", plain),
         mesh=_section(Mesh, "mesh", plain),
         run=_section(Run, "run", plain),
         plain=plain,
     )
+    if settings.lora.rank and settings.stage.kind != "prior":
+        raise ValueError(
+            f"config.lora.rank = {settings.lora.rank}: adapters are for a prior's layers; train "
+            "parts of a VQ-VAE with config.optimizer.freeze instead"
+        )
+    if settings.lora.rank and not settings.run.start_from:
+        raise ValueError(
+            f"config.lora.rank = {settings.lora.rank}, but config.run.start_from is empty: give "
+            "the trained stage that the adapters are to be added to"
+        )
+    return settings
+
+
+def reshaped(before: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The settings that cannot change within a run, for what it remembers has their form.
+
+    Args:
+      before: the config that the run began with, as plain dictionaries.
+      settings: the one that it is to go on with.
+    """
+    lora = _section(Lora, "lora", before)
+    optimizer = _section(Optimizer, "optimizer", before)
+    pairs = {
+        "config.lora.rank": (lora.rank, settings.lora.rank),
+        "config.optimizer.freeze": (
+            optimizer.selection.freeze,
+            settings.optimizer.selection.freeze,
+        ),
+        "config.optimizer.moments": (optimizer.moments, settings.optimizer.moments),
+    }
+    if lora.rank:
+        pairs["config.lora.alpha"] = (lora.alpha, settings.lora.alpha)
+        pairs["config.lora.targets"] = (lora.names, settings.lora.names)
+    return [f"{key}: was {was!r}, is {now!r}" for key, (was, now) in pairs.items() if was != now]
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], section: str) -> list[str]:

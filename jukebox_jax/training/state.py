@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax import sharding
+from jukebox_jax.training import gradient, parts
 from jukebox_jax.training import optimizer as optimizers
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.tasks import Task
@@ -102,25 +103,31 @@ def compile_step(settings: Settings, task: Task, places: TrainState) -> Callable
     """The function (state, frozen, batch, key) -> (state, metrics) that takes one step.
 
     It gives the old state's memory to the new one. A step whose gradient is not finite changes
-    nothing but the step number and the counts of such steps.
+    nothing but the step number and the counts of such steps. What is frozen stays as it is.
     """
     optimizer, steps = settings.optimizer, settings.run.steps
+    selection, pieces = optimizer.selection, optimizer.accumulate
+    mesh = jax.tree.leaves(places)[0].sharding.mesh
     decay = optimizer.average_decay_for(settings.data.batch)
 
     def step(
         state: TrainState, frozen: Any, batch: Any, key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         step_key = jax.random.fold_in(jax.random.fold_in(key, _STEP), state.step)
+        trained, kept = selection.split(state.params)
 
-        def objective(params: Any) -> tuple[Array, tuple[tuple, dict[str, Array]]]:
-            return task.loss(params, state.codebooks, frozen, batch, step_key)
+        def objective(trained: Any, some: Any, index: Array | int) -> Any:
+            params, piece = parts.join(trained, kept), (index, pieces)
+            return task.loss(params, state.codebooks, frozen, some, step_key, piece)
 
-        (loss, (codebooks, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(
-            state.params
+        batch = task.prepare(batch, step_key)
+        loss, tallies, metrics, grads = gradient.of_batch(objective, trained, batch, pieces, mesh)
+        trained, moments, finite, more = optimizer.update(
+            trained, grads, state.optimizer, state.step, steps
         )
-        params, moments, finite, more = optimizer.update(
-            state.params, grads, state.optimizer, state.step, steps
-        )
+        params = parts.join(trained, kept)
+        codebooks, moved = task.follow(state.codebooks, tallies)
+        finite &= selection.trains(parts.CODEBOOKS)
         codebooks = jax.tree.map(
             lambda new, old: jnp.where(finite, new, old), codebooks, state.codebooks
         )
@@ -128,7 +135,7 @@ def compile_step(settings: Settings, task: Task, places: TrainState) -> Callable
         if average is not None:
             average = optimizers.follow(average, params, decay)
         following = TrainState(state.step + 1, params, average, codebooks, moments)
-        return following, {"loss": loss, **metrics, **more}
+        return following, {"loss": loss, **metrics, **moved, **more}
 
     return jax.jit(step, out_shardings=(_places(places), None), donate_argnums=0)
 
@@ -142,7 +149,7 @@ def _begin(
         params=params,
         average=jax.tree.map(jnp.array, params) if keeps_average else None,
         codebooks=task.start(params, frozen, batch, key),
-        optimizer=settings.optimizer.init(params),
+        optimizer=settings.optimizer.init(settings.optimizer.selection.split(params)[0]),
     )
 
 

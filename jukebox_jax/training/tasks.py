@@ -36,6 +36,9 @@ Batch = Mapping[str, Any]
 
 Metrics = dict[str, Array]
 
+Piece = tuple[Array | int, int]
+"""Which piece of a batch, i32[], and how many there are."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -50,8 +53,8 @@ class Task:
       abstract: the parameters' shapes and types.
       init: from a key and the parameters' places to the first parameters, placed.
       start: from parameters, frozen, a batch and a key to the first codebooks.
-      loss: from parameters, codebooks, frozen, a batch and a key to the loss, f32[], and the next
-        codebooks with metrics.
+      loss: from parameters, codebooks, frozen, a batch or a piece of one, a key and which of how
+        many pieces it is, to the loss, f32[], and what the codebooks must know, with metrics.
       measure: from parameters, codebooks, frozen and a held-out batch to metrics of any shape,
         of which the mean over batches is taken.
       summarise: from those means to the figures that are reported.
@@ -59,6 +62,10 @@ class Task:
         f32[items, samples, 1].
       example: from a batch size to a batch's shapes and types.
       reader: what is read of a window; None for sound.
+      prepare: from a whole batch and the step's key to the batch that the loss sees.
+      follow: from codebooks and what they must know of a batch, the sum over its pieces, to the
+        next codebooks with metrics.
+      base: shapes of parameters that those trained are added to, and that are not trained.
     """
 
     model: Any
@@ -69,12 +76,15 @@ class Task:
     abstract: Any
     init: Callable[[Array, Any], Any]
     start: Callable[[Any, Any, Batch, Array], tuple]
-    loss: Callable[[Any, tuple, Any, Batch, Array], tuple[Array, tuple[tuple, Metrics]]]
+    loss: Callable[[Any, tuple, Any, Batch, Array, Piece], tuple[Array, tuple[tuple, Metrics]]]
     measure: Callable[[Any, tuple, Any, Batch], Metrics]
     summarise: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
     examples: Callable[[Any, tuple, Any, Batch, Array], dict[str, Array]]
     example: Callable[[int], Batch]
     reader: windows.Reader | None = None
+    prepare: Callable[[Batch, Array], Batch] = lambda batch, key: batch
+    follow: Callable[[tuple, tuple], tuple[tuple, Metrics]] = lambda codebooks, tallies: ((), {})
+    base: Any = None
 
 
 def make(
@@ -148,9 +158,10 @@ def _vqvae(
         return vqvae.start(model, params, batch["audio"], key)
 
     def loss(
-        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array, piece: Piece = (0, 1)
     ) -> tuple[Array, tuple[tuple, Metrics]]:
-        return vqvae.loss(model, params, codebooks, batch["audio"], key, bandwidth=frozen)
+        audio = batch["audio"]
+        return vqvae.piece_loss(model, params, codebooks, audio, key, *piece, bandwidth=frozen)
 
     def measure(params: Any, codebooks: tuple, frozen: Any, batch: Batch) -> Metrics:
         audio = batch["audio"]
@@ -202,6 +213,7 @@ def _vqvae(
         summarise=summarise,
         examples=examples,
         example=lambda batch: {"audio": _audio(batch, samples), "labels": {}},
+        follow=functools.partial(vqvae.follow, model),
     )
 
 
@@ -241,11 +253,17 @@ def _prior(
         labels, _ = conditioning.example(model.signals, model.context, batch)
         return {**heard.example(batch), "labels": labels}
 
+    def prepare(batch: Batch, key: Array) -> Batch:
+        if not model.label_dropout:
+            return batch
+        labels = conditioning.drop(model.signals, batch["labels"], model.label_dropout, key)
+        return {**batch, "labels": labels}
+
     def loss(
-        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array
+        params: Any, codebooks: tuple, frozen: Any, batch: Batch, key: Array, piece: Piece = (0, 1)
     ) -> tuple[Array, tuple[tuple, Metrics]]:
         codes, above = heard.codes(frozen, batch)
-        total, metrics = prior.loss(model, params, codes, batch["labels"], above, key)
+        total, metrics = prior.loss(model, params, codes, batch["labels"], above)
         return total, ((), metrics)
 
     def measure(params: Any, codebooks: tuple, frozen: Any, batch: Batch) -> Metrics:
@@ -285,6 +303,7 @@ def _prior(
         examples=examples,
         example=example,
         reader=heard.reader,
+        prepare=prepare,
     )
 
 

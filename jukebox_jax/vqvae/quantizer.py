@@ -33,6 +33,21 @@ class Codebook:
     counts: Array
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """What a codebook must know of a batch; the tallies of a batch's pieces add up to its own.
+
+    Attributes:
+      totals: f32[bins, code_width + 1], the sum of the vectors of each code and, last, their
+        number.
+      fresh: f32[bins, code_width], a random vector of the batch for each code that may restart.
+    """
+
+    totals: Array
+    fresh: Array
+
+
 @partial(jax.jit, static_argnames="bins")
 def start(vectors: Array, bins: int, key: Array) -> Codebook:
     """A codebook of vectors of the first batch, as if each had been seen once.
@@ -111,15 +126,44 @@ def update(
       average count is at least `threshold`), dk (root mean square move of the codes), use (part
       of the codebook that this batch uses at all).
     """
+    tally = count(vectors, codes, key, bins=book.codes.shape[0])
+    return follow(book, tally, decay=decay, threshold=threshold)
+
+
+@partial(jax.jit, static_argnames=("bins", "pieces"))
+def count(
+    vectors: Array, codes: Array, key: Array, piece: Array | int = 0, *, bins: int, pieces: int = 1
+) -> Tally:
+    """The tally of a batch, or of one of the pieces that it is dealt out to.
+
+    Where codes restart is drawn from the whole batch, whichever piece a vector is in, so that the
+    pieces' tallies add up to that of the batch in one.
+
+    Args:
+      vectors: f32[batch / pieces, length, code_width]: items piece, piece + pieces, ... of the
+        batch.
+      codes: i32[batch / pieces, length], the nearest code of each.
+      key: where codes restart, the same for all pieces.
+      piece: which piece this is, i32[].
+      bins: size of the codebook.
+      pieces: how many there are.
+    """
     vectors = lax.stop_gradient(vectors)
-    bins = book.codes.shape[0]
     ones = jnp.ones((*codes.shape, 1), jnp.float32)
     totals = _totals(jnp.concatenate([vectors, ones], axis=-1), codes, bins)
+    return Tally(totals, _some(vectors, bins, key, piece, pieces))
+
+
+def follow(
+    book: Codebook, tally: Tally, *, decay: float, threshold: float
+) -> tuple[Codebook, dict[str, Array]]:
+    """As `update`, from a whole batch's tally."""
+    totals = tally.totals
     sums = decay * book.sums + (1 - decay) * totals[:, :-1]
     counts = decay * book.counts + (1 - decay) * totals[:, -1]
     alive = counts >= max(threshold, _LEAST)
     means = sums / jnp.where(alive, counts, 1.0)[:, None]
-    updated = jnp.where(alive[:, None], means, _some(vectors, bins, key))
+    updated = jnp.where(alive[:, None], means, tally.fresh)
     metrics = {
         "entropy": entropy(totals[:, -1]),
         "used_curr": jnp.sum(totals[:, -1] >= threshold, dtype=jnp.float32),
@@ -204,20 +248,24 @@ def _totals_by_product(vectors: Array, codes: Array, bins: int) -> Array:
     return jnp.sum(totals, axis=0)
 
 
-def _some(vectors: Array, count: int, key: Array) -> Array:
+def _some(vectors: Array, count: int, key: Array, piece: Array | int = 0, pieces: int = 1) -> Array:
     """Random vectors of a batch, f32[count, width], no two the same while there are enough.
 
     One is drawn from each of `count` equal stretches of the batch, so there is nothing to sort,
     and they come in random order. Where there are fewer vectors than asked for, all are repeated
-    about as often and moved apart by noise.
+    about as often and moved apart by noise. Of a piece of the batch, those that lie in it, and
+    zeros for the others.
     """
-    flat = vectors.reshape(-1, vectors.shape[-1])
-    rows, width = flat.shape
+    length, width = vectors.shape[-2:]
+    flat = vectors.reshape(-1, width)
+    rows = flat.shape[0] * pieces
     bounds = np.arange(count + 1, dtype=np.int64) * rows // count
     low, high = bounds[:-1], np.maximum(bounds[1:], bounds[:-1] + 1)
     keys = jax.random.split(key, 3)
     places = jax.random.randint(keys[0], (count,), low.astype(np.int32), high.astype(np.int32))
-    chosen = flat[jax.random.permutation(keys[1], places)]
+    places = jax.random.permutation(keys[1], places)
+    item, place = places // length, places % length
+    chosen = flat[item // pieces * length + place] if pieces > 1 else flat[places]
     if rows < count:
         chosen = chosen + 0.01 / np.sqrt(width) * jax.random.normal(keys[2], chosen.shape)
-    return chosen
+    return jnp.where((item % pieces == piece)[:, None], chosen, 0.0) if pieces > 1 else chosen

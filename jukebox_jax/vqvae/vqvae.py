@@ -17,10 +17,11 @@ from jax import Array
 from jukebox_jax.vqvae import convolution, losses, pieces, quantizer
 from jukebox_jax.vqvae.losses import Bandwidth
 from jukebox_jax.vqvae.module import VQVAE, Weights
-from jukebox_jax.vqvae.quantizer import Codebook
+from jukebox_jax.vqvae.quantizer import Codebook, Tally
 
 __all__ = ["VQVAE", "Bandwidth", "Codebook", "Weights", "abstract", "codebooks_from", "decode"]
-__all__ += ["decode_long", "decode_pieces", "encode", "encode_long", "init", "loss", "start"]
+__all__ += ["decode_long", "decode_pieces", "encode", "encode_long", "follow", "init", "loss"]
+__all__ += ["piece_loss", "start"]
 
 Params = Mapping[str, Any]
 
@@ -229,10 +230,51 @@ def loss(
     Raises:
       ValueError: the audio does not fit the model, or there is no key to train with.
     """
-    _check_audio(model, audio)
     if train and key is None:
         raise ValueError("key=None: training needs a key, for codes to restart; give one")
-    updated: list[Codebook] = []
+    total, (tallies, metrics) = piece_loss(
+        model, params, codebooks, audio, key, bandwidth=bandwidth, train=train
+    )
+    if train:
+        codebooks, moved = follow(model, codebooks, tallies)
+        metrics |= moved
+    return total, (codebooks, metrics)
+
+
+def piece_loss(
+    model: VQVAE,
+    params: Params,
+    codebooks: tuple[Codebook, ...],
+    audio: Array,
+    key: Array | None,
+    piece: Array | int = 0,
+    pieces: int = 1,
+    *,
+    bandwidth: Bandwidth = _UNMEASURED,
+    train: bool = True,
+) -> tuple[Array, tuple[tuple[Tally, ...], dict[str, Array]]]:
+    """The `loss` of one of the pieces of a batch, and what the codebooks must know of it.
+
+    The batch's loss is the mean over its pieces; its codebooks are what `follow` makes of the
+    sums of their tallies.
+
+    Args:
+      model: the VQ-VAE.
+      params: its parameters.
+      codebooks: one for each level.
+      audio: f32[batch / pieces, samples, 1]: items piece, piece + pieces, ... of the batch.
+      key: as in `loss`, the same for all pieces.
+      piece: which piece this is, i32[].
+      pieces: how many there are.
+      bandwidth: as in `loss`.
+      train: give tallies; otherwise there are none.
+
+    Returns:
+      The loss, f32[], and (a tally for each level, metrics as in `loss` but for those of
+      `quantizer.update`).
+    """
+    _check_audio(model, audio)
+    tallies: list[Tally] = []
     coded: list[dict[str, Array]] = []  # what is known of each level's codes
     outputs: list[Array] = []
     for level, book in enumerate(codebooks):
@@ -242,20 +284,16 @@ def loss(
         commit = jnp.mean(jnp.square(vectors - jax.lax.stop_gradient(rounded)))
         outputs.append(_synthesise(model, params, quantizer.pass_through(vectors, rounded), level))
         if train:
-            book, moved = quantizer.update(
-                book,
-                vectors,
-                codes,
-                jax.random.fold_in(key, level),
-                decay=model.decay,
-                threshold=model.restart_threshold,
+            assert key is not None
+            level_key = jax.random.fold_in(key, level)
+            tallies.append(
+                quantizer.count(vectors, codes, level_key, piece, bins=model.bins, pieces=pieces)
             )
             spread = jnp.sqrt(jnp.mean(jnp.square(vectors - jnp.mean(vectors))))
-            moved |= {"fit": model.code_width * commit, "pn": spread}
+            known = {"fit": model.code_width * commit, "pn": spread}
         else:
-            moved = {"use": quantizer.used(codes, model.bins)}
-        updated.append(book)
-        coded.append(moved | {"commit": commit})
+            known = {"use": quantizer.used(codes, model.bins)}
+        coded.append(known | {"commit": commit})
 
     found = losses.distances(audio, jnp.stack(outputs, axis=1), bandwidth, model.linf_count)
     found |= {name: jnp.stack([one[name] for one in coded]) for name in coded[0]}
@@ -269,7 +307,22 @@ def loss(
     metrics: dict[str, Array] = {}
     for name, values in found.items():
         metrics |= _reported(name, values)
-    return total, (tuple(updated), metrics)
+    return total, (tuple(tallies), metrics)
+
+
+def follow(
+    model: VQVAE, codebooks: tuple[Codebook, ...], tallies: Sequence[Tally]
+) -> tuple[tuple[Codebook, ...], dict[str, Array]]:
+    """The codebooks after a whole batch of these tallies, and metrics of `quantizer.update`."""
+    settings = {"decay": model.decay, "threshold": model.restart_threshold}
+    moved = [
+        quantizer.follow(book, tally, **settings)
+        for book, tally in zip(codebooks, tallies, strict=True)
+    ]
+    metrics: dict[str, Array] = {}
+    for name in moved[0][1]:
+        metrics |= _reported(name, jnp.stack([figures[name] for _, figures in moved]))
+    return tuple(book for book, _ in moved), metrics
 
 
 def _reported(name: str, values: Array) -> dict[str, Array]:
