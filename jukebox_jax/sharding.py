@@ -20,6 +20,9 @@ from jax.sharding import PartitionSpec as P
 AXES = ("data", "fsdp", "tensor")
 """The mesh axes: copies of the model, its parameters split, its products split."""
 
+SONGS = ("data", "fsdp")
+"""Those along which a batch is split, song by song."""
+
 TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # the end of a parameter's path                            mesh axes of its trailing dimensions
     (r"attention/(query|key|value|query_key_value)/kernel", ("fsdp", "tensor")),
@@ -131,7 +134,33 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batch(mesh: Mesh) -> NamedSharding:
     """The leading dimension split over every device that holds songs of its own."""
-    return NamedSharding(mesh, P(("data", "fsdp")))
+    return NamedSharding(mesh, P(SONGS))
+
+
+def by_song(x: jax.Array) -> jax.Array:
+    """Says inside a computation that an activation is split by song, and whole otherwise.
+
+    Left to itself the compiler may rather split its width, as the parameters are, and then sums
+    activations over the pod in each product. The mesh is the one in force (`jax.set_mesh`);
+    without one, or where the songs do not divide over it, nothing is said.
+
+    Args:
+      x: [songs, ...].
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    parts = math.prod(mesh.shape.get(axis, 1) for axis in SONGS)
+    return x if x.shape[0] % parts else _said(x, P(SONGS))
+
+
+def whole(x: jax.Array) -> jax.Array:
+    """Says inside a computation that a parameter is wanted whole, as a table to look up in is."""
+    return _said(x, P())
+
+
+def _said(x: jax.Array, spec: P) -> jax.Array:
+    mesh = jax.sharding.get_abstract_mesh()
+    known = set(AXES) <= set(mesh.shape)
+    return jax.lax.with_sharding_constraint(x, spec) if known and mesh.size > 1 else x
 
 
 def place(tree: Any, where: Any) -> Any:

@@ -81,9 +81,9 @@ class Lyrics:
     ) -> Array:
         """[batch, tokens] to [batch, tokens, width]."""
 
-        def table(rows: int, std: float, name: str) -> nn.Embed:
+        def table(rows: int, std: float, name: str) -> layer.Table:
             start = nn.initializers.normal(std * self.init_scale)
-            return nn.Embed(rows, self.width, dtype=dtype, embedding_init=start, name=name)
+            return layer.Table(rows, self.width, dtype=dtype, embedding_init=start, name=name)
 
         first = table(1, 0.01, "start")(jnp.zeros((values.shape[0], 1), jnp.int32))
         x = jnp.concatenate([first, table(self.size, 0.02, "tokens")(values[:, :-1])], axis=1)
