@@ -30,11 +30,15 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mlp/up/kernel", ("fsdp", "tensor")),
     (r"mlp/down/kernel", ("tensor", "fsdp")),
     (r"(lyric_)?logits/kernel", ("fsdp", "tensor")),
+    (r"conditioning/.*/out/kernel", ("tensor", "fsdp")),  # its outputs are read by all
     (r"conditioning/.*/kernel", ("fsdp", "tensor")),
     (r"embedding", ("tensor", "fsdp")),
     (r".*", ()),  # the VQ-VAE, norms, biases, codebooks, counters: a copy on every device
 )
 """First match wins. Axes are read from the right, so a leading axis of layers stays whole."""
+
+LOST_AFTER = 60
+"""Seconds of silence after which a process of a run is lost, and the others end."""
 
 _COMPILED = [(re.compile(rf"(?:.*/)?{pattern}"), axes) for pattern, axes in TABLE]
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -214,6 +218,26 @@ def place_batch(local: Any, mesh: Mesh) -> Any:
     return jax.tree.map(put, local)
 
 
+def local(array: jax.Array) -> np.ndarray:
+    """The rows of a batch's array that this process holds, as `place_batch` was given them."""
+    rows = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(rows[start]) for start in sorted(rows)])
+
+
+def check_batch(songs: int, mesh: Mesh) -> None:
+    """Checks that a batch can be split evenly over the devices.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    parts = math.prod(mesh.shape[axis] for axis in SONGS)
+    if songs % parts:
+        raise ValueError(
+            f"config.data.batch = {songs} cannot be divided over {parts} devices "
+            "(mesh.data * mesh.fsdp): make it a multiple"
+        )
+
+
 def share(mesh: Mesh) -> tuple[int, int]:
     """Which part of each batch this process has to load, and how many parts there are.
 
@@ -274,6 +298,7 @@ def initialize(
             index,
             coordinator_bind_address=bind,
             cluster_detection_method="deactivate",
+            heartbeat_timeout_seconds=LOST_AFTER,
         )
     elif len(missing) < 3:
         raise ValueError(
@@ -281,7 +306,17 @@ def initialize(
             "missing: give all three, or none where the launcher tells"
         )
     elif cluster or _launched_together():
-        jax.distributed.initialize()
+        jax.distributed.initialize(heartbeat_timeout_seconds=LOST_AFTER)
+
+
+def simulate(devices: int) -> None:
+    """Makes this process see so many CPU devices; call it before anything touches a device.
+
+    Raises:
+      RuntimeError: devices were in use already.
+    """
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", devices)
 
 
 def check_numerics() -> None:

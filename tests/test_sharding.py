@@ -235,12 +235,12 @@ def test_a_launcher_is_recognised(
 ) -> None:
     monkeypatch.setenv(name, value)
     sharding.initialize()
-    assert joined == [((), {})]
+    assert joined == [((), {"heartbeat_timeout_seconds": sharding.LOST_AFTER})]
 
 
 def test_a_cluster_can_be_asked_outright(joined: list[Any]) -> None:
     sharding.initialize(cluster=True)
-    assert joined == [((), {})]
+    assert joined == [((), {"heartbeat_timeout_seconds": sharding.LOST_AFTER})]
 
 
 def test_explicit_processes_join(joined: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

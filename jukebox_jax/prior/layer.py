@@ -161,8 +161,8 @@ class Layer(nn.Module):
 
     def __call__(self, x: Array, memory: Array | None = None) -> Array:
         """All positions at once: [batch, context, width] to the same."""
-        x = sharding.by_song(x)
-        return self._add(x, sharding.by_song(self.attention(self.norm_1(x), memory)))
+        mixed = sharding.by_song(self.attention(self.norm_1(x), memory))
+        return sharding.by_song(self._add(x, mixed))
 
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
         """Whole rows from the first on at once, and the cache of the first `known` positions."""

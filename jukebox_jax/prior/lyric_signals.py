@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jukebox_jax import sharding
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer, lyrics
 from jukebox_jax.prior.alphabet import Alphabet
@@ -102,7 +103,7 @@ class Lyrics:
             dtype=dtype,
             name="transformer",
         )(x)
-        x = layer.dense(width, 0.02 * self.init_scale, dtype, name="out")(x)
+        x = sharding.by_song(layer.dense(width, 0.02 * self.init_scale, dtype, name="out")(x))
         return layer.norm(dtype, name="norm")(x)
 
 

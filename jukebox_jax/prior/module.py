@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jukebox_jax import sharding
 from jukebox_jax.prior import conditioning as doors
 from jukebox_jax.prior import layer, transformer
 from jukebox_jax.prior.conditioning import Conditioning, Lyrics, LyricsPrefix
@@ -202,7 +201,6 @@ class Prior(nn.Module):
         return jnp.pad(track, ((0, 0), (self.prefix, 0), (0, 0)))
 
     def _read(self, x: Array, track: Array | None) -> Array:
-        x = sharding.by_song(x)
         if not self.tied:
             return self.logits(x)
         if track is not None:
