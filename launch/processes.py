@@ -46,8 +46,11 @@ def start(count: int) -> int:
         for index, process in enumerate(running):
             if process.poll() and not status:
                 status, deadline = _status(process), time.monotonic() + GRACE
-                print(f"train: process {index} {_ended(process)}: ending the others; the same "
-                      "command goes on from the last checkpoint", file=sys.stderr)
+                print(
+                    f"train: process {index} {_ended(process)}: ending the others; the same "
+                    "command goes on from the last checkpoint",
+                    file=sys.stderr,
+                )
         if time.monotonic() > deadline:
             for process in running:
                 process.kill()

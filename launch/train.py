@@ -34,6 +34,7 @@ from ml_collections import config_flags
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to train.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "The stage's directory; made if missing.")
 PROCESSES = flags.DEFINE_integer("processes", 1, "Processes on this machine's CPUs.", 1)
+CLUSTER = flags.DEFINE_bool("cluster", False, "Ask the cluster for other processes: TPU VMs.")
 COMPILE_ONLY = flags.DEFINE_bool("compile_only", False, "Tell what a run needs; train nothing.")
 DEVICES = flags.DEFINE_integer("devices", 1, "With --compile_only: simulated devices.", 1)
 MEMORY = flags.DEFINE_string("memory", None, "With --compile_only: of a device, as 80GB.")
@@ -52,7 +53,7 @@ def main() -> None:
     from jukebox_jax.training import loop, watch
 
     command.keep_compiled_programs()
-    sharding.initialize()
+    sharding.initialize(cluster=CLUSTER.value)
     with watch.together():
         loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
 

@@ -6,12 +6,10 @@ of advice where they do not fit. It knows configs and tasks, and leaves texts of
 `program`.
 """
 
-import collections
 import dataclasses
-import functools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -20,12 +18,11 @@ import numpy as np
 
 from jukebox_jax import models, sharding
 from jukebox_jax.checkpoint import CONFIG, CheckpointError, read_json
-from jukebox_jax.prior import transformer
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.training import settings as configs
 from jukebox_jax.training import state as states
-from jukebox_jax.training import tasks
-from jukebox_jax.training.program import Collective, Program, Shape, size
+from jukebox_jax.training import tasks, traffic
+from jukebox_jax.training.program import Program
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.tasks import Task
 from jukebox_jax.vqvae import vqvae
@@ -33,7 +30,10 @@ from jukebox_jax.vqvae.quantizer import Codebook
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth, Weights
 
 GB = 10**9
-_QUICK = {"xla_backend_optimization_level": 0}  # of machine code, which is never run
+_OPTIONS = {
+    "xla_backend_optimization_level": 0,  # of machine code, which is never run
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",  # as accelerators order work
+}
 
 
 class BudgetError(ValueError):
@@ -114,15 +114,12 @@ def measure(config: Any, *, codec: Mapping[str, Any] | None = None) -> Budget:
     Raises:
       ValueError: the config contradicts itself or the devices, or no VQ-VAE is known.
     """
-    given = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    if not (given.get("data") or {}).get("source"):
-        given = {**given, "data": {**given["data"], "source": "none"}}
-    settings = configs.read(_as_half(given))
+    settings = _settings(config)
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh))
     sharding.check_batch(settings.data.batch, mesh)
     task = make_task(settings, codec)
     began = time.monotonic()
-    compiled = lower(settings, task, mesh).compile(compiler_options=_QUICK)
+    compiled = lower(settings, task, mesh).compile(compiler_options=_OPTIONS)
     return look(settings, task, mesh, compiled, time.monotonic() - began)
 
 
@@ -193,18 +190,18 @@ def look(
         replicated=copied / sum(map(_bytes, leaves)),
         flops=float(program.flops()),
         model_flops=6.0 * count * codes / mesh.size,
-        traffic=tuple(traffic(program.collectives(), places.params)),
-        by_formula=gathering(task.model, places.params),
+        traffic=tuple(traffic.sorted_out(program.collectives(), places.params)),
+        by_formula=traffic.gathering(task.model, places.params),
         seconds=seconds,
     )
 
 
-def check(budget: Budget, settings_of: Any, memory: int) -> None:
+def check(budget: Budget, config: Any, memory: int) -> None:
     """Raises where a run does not fit.
 
     Args:
       budget: what `measure` gave.
-      settings_of: the config.
+      config: as for `measure`.
       memory: bytes of a device.
 
     Raises:
@@ -213,7 +210,7 @@ def check(budget: Budget, settings_of: Any, memory: int) -> None:
     if budget.total > memory:
         raise BudgetError(
             f"a step needs {budget.total / GB:.1f} GB of each device, which has "
-            f"{memory / GB:.1f}: {_advice(budget, configs.read(settings_of), memory)}"
+            f"{memory / GB:.1f}: {_advice(budget, _settings(config), memory)}"
         )
 
 
@@ -260,94 +257,6 @@ def held(tree: Any) -> int:
     )
 
 
-def gathering(model: Any, params: Any) -> int:
-    """Bytes that a device sends in a step to gather parameters, by formula.
-
-    Of what is split over n devices, a ring sends (n - 1) / n of what a device then holds. Kernels
-    of layers are gathered twice, for the forward pass and to recompute it or go backward; so is
-    what reads logits. Tables and the rest of the conditioning are gathered once.
-
-    Args:
-      model: the module; a VQ-VAE gathers nothing.
-      params: its parameters' shapes and places.
-    """
-    if not isinstance(model, Prior):
-        return 0
-    width = jnp.dtype(model.dtype).itemsize
-    total = 0.0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        spec = leaf.sharding.spec
-        whole = name.endswith("embedding") or leaf.ndim == 3 and "/group_" not in f"/{name}"
-        mesh, axes = leaf.sharding.mesh, {axis for axis in spec if axis}
-        parts = math.prod(mesh.shape[axis] for axis in axes if whole or axis != "tensor")
-        held_after = leaf.size * width
-        if not whole and "tensor" in axes:
-            held_after //= mesh.shape["tensor"]
-        times = 1 if whole else 2
-        if whole and model.tied and name == "codes/embedding":
-            times = 1  # the same rows are read again for the logits
-        total += times * held_after * (parts - 1) / max(parts, 1)
-    return int(total)
-
-
-def traffic(found: Sequence[Collective], params: Any) -> Iterator[tuple[str, str, int, int]]:
-    """Collectives by kind and by what is sent, as (kind, what, times, bytes sent by a device).
-
-    What has the shape of a parameter, or of the part of one that a device holds, is one, or its
-    gradient; whole numbers are ids; arrays of two dimensions and less are sums of few values.
-
-    Args:
-      found: the collectives of a program.
-      params: the parameters' shapes and places.
-    """
-    known = _shapes_of(params)
-    times: collections.Counter[tuple[str, str]] = collections.Counter()
-    sent: collections.Counter[tuple[str, str]] = collections.Counter()
-    for one in found:
-        of: dict[str, list[Shape]] = collections.defaultdict(list)
-        for shape in one.shapes:
-            of[_what(one.kind, shape, known)].append(shape)
-        for what, shapes in of.items():
-            part = dataclasses.replace(one, shapes=tuple(shapes))
-            times[one.kind, what] += one.times
-            sent[one.kind, what] += part.sent
-    for (kind, what), amount in sorted(sent.items(), key=lambda item: -item[1]):
-        yield kind, what, times[kind, what], amount
-
-
-def _what(kind: str, shape: Shape, known: set[tuple[int, ...]]) -> str:
-    name, dimensions = shape
-    if name[0] in "sup":  # whole numbers and truth values
-        return "ids"
-    if tuple(sorted(dimensions)) in known:
-        return "gradients" if kind in ("all-reduce", "reduce-scatter") else "parameters"
-    if math.prod(dimensions) * 4 < 4096 or len(dimensions) < 2:
-        return "small values"
-    return "activations"
-
-
-def _shapes_of(params: Any) -> set[tuple[int, ...]]:
-    """The shapes, sorted, in which parameters and parts of them may be sent."""
-    known: set[tuple[int, ...]] = set()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        stacked = any("group_" in str(getattr(step, "key", "")) for step in path)
-        shapes = [leaf.shape, *([leaf.shape[1:], (1, *leaf.shape[1:])] if stacked else [])]
-        factors = {1, *leaf.sharding.mesh.shape.values(), leaf.sharding.mesh.size}
-        for shape in shapes:
-            known |= set(_divided(shape, frozenset(factors)))
-    return known
-
-
-@functools.cache
-def _divided(shape: tuple[int, ...], factors: frozenset[int]) -> tuple[tuple[int, ...], ...]:
-    parts: list[list[int]] = [[]]
-    for dimension in shape:
-        choices = {dimension // one for one in factors if dimension % one == 0}
-        parts = [[*before, choice] for before in parts for choice in choices]
-    return tuple({tuple(sorted(one)) for one in parts})
-
-
 def _bytes(leaf: Any) -> int:
     return int(leaf.size * leaf.dtype.itemsize)
 
@@ -359,9 +268,11 @@ def _placed(tree: Any, where: Any) -> Any:
     )
 
 
-def _as_half(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with float16 for bfloat16, which is as long, and which CPUs compile as it is."""
-    model = dict(config.get("model") or {})
+def _settings(config: Any) -> Settings:
+    """The config, with float16 for bfloat16: as long, and CPUs compile it as it is."""
+    given = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    model, data = dict(given.get("model") or {}), dict(given.get("data") or {})
     if model.get("dtype") == "bfloat16":
         model["dtype"] = "float16"
-    return {**config, "model": model}
+    data["source"] = data.get("source") or "none"
+    return configs.read({**given, "model": model, "data": data})

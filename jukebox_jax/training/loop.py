@@ -7,6 +7,7 @@ stopped. What is trained is the business of `tasks`; where it is saved, of `chec
 """
 
 import dataclasses
+import io
 import logging
 import math
 import time
@@ -69,6 +70,7 @@ def train_and_evaluate(
       TrainingError: too many gradients in a row were not finite.
     """
     settings = configs.read(config)
+    disk.located(workdir)  # which refuses what cannot be reached
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
     sharding.check_batch(settings.data.batch, mesh)
@@ -156,6 +158,7 @@ def _run(
             if stop:
                 log.info("asked to stop: step %d is saved, the same command goes on", step)
                 break
+        waiting_for("the last checkpoint")
         checkpoints.wait()
         journal.close()
         return state
@@ -163,7 +166,7 @@ def _run(
 
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     """The stage to start from, unless there is none or the run has started already."""
-    if not settings.run.start_from or disk.steps(epath.Path(workdir)):
+    if not settings.run.start_from or disk.steps(disk.located(workdir)):
         return None
     return origins.read(settings)
 
@@ -272,8 +275,9 @@ def _check_finite(
         return
     host = f"_{jax.process_index()}" if jax.process_count() > 1 else ""
     file = epath.Path(workdir) / f"batch_{step}{host}.npz"
-    with file.open("wb") as out:
-        np.savez(out, **{name: sharding.local(x) for name, x in _flat(batch).items()})
+    whole = io.BytesIO()  # a bucket takes no file in pieces
+    np.savez(whole, **{name: sharding.local(x) for name, x in _flat(batch).items()})
+    file.write_bytes(whole.getvalue())
     raise TrainingError(
         f"the gradients of {in_a_row} steps in a row are not finite; the last batch is in {file}. "
         "Lower config.optimizer.learning_rate, or look for damaged songs, and start again"

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 """The operations that move data between devices."""
@@ -114,8 +114,7 @@ class Program:
                     raise ValueError(f"the loop over {called} has no known number of turns")
                 found += [dataclasses.replace(one, times=one.times * times) for one in more]
             for names in self._computations[name].branches:
-                sent: Callable = lambda one: sum(each.sent for each in one)
-                found += max((within(branch) for branch in names), key=sent)
+                found += max((within(branch) for branch in names), key=_sent)
             return (*self._computations[name].operations, *found)
 
         return within(self._entry)
@@ -134,6 +133,10 @@ class Program:
             return here.flops + called + sum(max(map(within, names)) for names in here.branches)
 
         return within(self._entry)
+
+
+def _sent(found: Sequence[Collective]) -> int:
+    return sum(one.sent for one in found)
 
 
 def size(shape: Shape) -> int:
