@@ -83,6 +83,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         checkpoint_every=1000,
         keep=3,  # of the newest checkpoints, and the best one
         give_up_after=20,  # steps in a row whose gradient is not finite
+        stall_minutes=30.0,  # for a step or its songs, after which a process ends; 0 for never
         start_from="",  # a trained stage's directory: its weights instead of random ones
     )
     if size == "5b_lyrics":

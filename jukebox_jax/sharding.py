@@ -20,6 +20,9 @@ from jax.sharding import PartitionSpec as P
 AXES = ("data", "fsdp", "tensor")
 """The mesh axes: copies of the model, its parameters split, its products split."""
 
+SONGS = ("data", "fsdp")
+"""Those along which a batch is split, song by song."""
+
 TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # the end of a parameter's path                            mesh axes of its trailing dimensions
     (r"attention/(query|key|value|query_key_value)/kernel", ("fsdp", "tensor")),
@@ -27,11 +30,15 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mlp/up/kernel", ("fsdp", "tensor")),
     (r"mlp/down/kernel", ("tensor", "fsdp")),
     (r"(lyric_)?logits/kernel", ("fsdp", "tensor")),
+    (r"conditioning/.*/out/kernel", ("tensor", "fsdp")),  # its outputs are read by all
     (r"conditioning/.*/kernel", ("fsdp", "tensor")),
     (r"embedding", ("tensor", "fsdp")),
     (r".*", ()),  # the VQ-VAE, norms, biases, codebooks, counters: a copy on every device
 )
 """First match wins. Axes are read from the right, so a leading axis of layers stays whole."""
+
+LOST_AFTER = 60
+"""Seconds of silence after which a process of a run is lost, and the others end."""
 
 _COMPILED = [(re.compile(rf"(?:.*/)?{pattern}"), axes) for pattern, axes in TABLE]
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -135,7 +142,33 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batch(mesh: Mesh) -> NamedSharding:
     """The leading dimension split over every device that holds songs of its own."""
-    return NamedSharding(mesh, P(("data", "fsdp")))
+    return NamedSharding(mesh, P(SONGS))
+
+
+def by_song(x: jax.Array) -> jax.Array:
+    """Says inside a computation that an activation is split by song, and whole otherwise.
+
+    Left to itself the compiler may rather split its width, as the parameters are, and then sums
+    activations over the pod in each product. The mesh is the one in force (`jax.set_mesh`);
+    without one, or where the songs do not divide over it, nothing is said.
+
+    Args:
+      x: [songs, ...].
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    parts = math.prod(mesh.shape.get(axis, 1) for axis in SONGS)
+    return x if x.shape[0] % parts else _said(x, P(SONGS))
+
+
+def whole(x: jax.Array) -> jax.Array:
+    """Says inside a computation that a parameter is wanted whole, as a table to look up in is."""
+    return _said(x, P())
+
+
+def _said(x: jax.Array, spec: P) -> jax.Array:
+    mesh = jax.sharding.get_abstract_mesh()
+    known = set(AXES) <= set(mesh.shape)
+    return jax.lax.with_sharding_constraint(x, spec) if known and mesh.size > 1 else x
 
 
 def place(tree: Any, where: Any) -> Any:
@@ -187,6 +220,26 @@ def place_batch(local: Any, mesh: Mesh) -> Any:
         return jax.make_array_from_process_local_data(where, values, shape)
 
     return jax.tree.map(put, local)
+
+
+def local(array: jax.Array) -> np.ndarray:
+    """The rows of a batch's array that this process holds, as `place_batch` was given them."""
+    rows = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(rows[start]) for start in sorted(rows)])
+
+
+def check_batch(songs: int, mesh: Mesh) -> None:
+    """Checks that a batch can be split evenly over the devices.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    parts = math.prod(mesh.shape[axis] for axis in SONGS)
+    if songs % parts:
+        raise ValueError(
+            f"config.data.batch = {songs} cannot be divided over {parts} devices "
+            "(mesh.data * mesh.fsdp): make it a multiple"
+        )
 
 
 def share(mesh: Mesh) -> tuple[int, int]:
@@ -249,6 +302,7 @@ def initialize(
             index,
             coordinator_bind_address=bind,
             cluster_detection_method="deactivate",
+            heartbeat_timeout_seconds=LOST_AFTER,
         )
     elif len(missing) < 3:
         raise ValueError(
@@ -256,7 +310,17 @@ def initialize(
             "missing: give all three, or none where the launcher tells"
         )
     elif cluster or _launched_together():
-        jax.distributed.initialize()
+        jax.distributed.initialize(heartbeat_timeout_seconds=LOST_AFTER)
+
+
+def simulate(devices: int) -> None:
+    """Makes this process see so many CPU devices; call it before anything touches a device.
+
+    Raises:
+      RuntimeError: devices were in use already.
+    """
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", devices)
 
 
 def check_numerics() -> None:

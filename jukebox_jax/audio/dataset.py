@@ -201,7 +201,8 @@ def _open(source: str) -> _Opened:
     import tensorflow_datasets as tfds
 
     name, config, split, folder = parts.group("name", "config", "split", "folder")
-    folder = os.path.abspath(os.path.expanduser(folder)) if folder else None
+    if folder and "://" not in folder:  # TFDS itself reaches buckets
+        folder = os.path.abspath(os.path.expanduser(folder))
     try:
         builder = tfds.builder(f"{name}/{config}" if config else name, data_dir=folder)
     except Exception as error:

@@ -138,6 +138,11 @@ def survey(
         from jukebox_jax.audio import dataset
 
         found = dataset.songs(name, rate=rate)
+    elif "://" in name:
+        raise SongError(
+            f"{name}: songs are read from folders; mount the bucket, or pack the songs with "
+            "launch/pack.py and give tfds:NAME@BUCKET"
+        )
     else:
         rows = manifest.rows(_band(name, rate) if name.startswith("band:") else pathlib.Path(name))
         found = _measure(rows, left_out, check, threads)

@@ -32,7 +32,7 @@ def read_json(directory: epath.PathLike, name: str, missing: Any = _REQUIRED) ->
     Raises:
       CheckpointError: there is no such file, or it holds no JSON.
     """
-    path = epath.Path(directory) / name
+    path = disk.located(directory) / name
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -56,7 +56,7 @@ def write_json(directory: epath.PathLike, name: str, value: Any) -> None:
     """
     if jax.process_index():
         return
-    path = epath.Path(directory) / name
+    path = disk.located(directory) / name
     text = json.dumps(value, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def parts(directory: epath.PathLike, step: int | None = None) -> tuple[str, ...]
     Raises:
       CheckpointError: there is no such step.
     """
-    directory = epath.Path(directory)
+    directory = disk.located(directory)
     read = functools.partial(disk.Record.read, directory)
     record = disk.newest_whole(directory, step, read)[1]
     return tuple(part for part, leaves in record.parts.items() if leaves)
@@ -122,7 +122,7 @@ def load(
     Raises:
       CheckpointError: no step is whole, or it lacks a part, or has other shapes than `like`.
     """
-    directory, names = epath.Path(directory), tuple(parts)
+    directory, names = disk.located(directory), tuple(parts)
     wanted = {part: fingerprint.named(tree) for part, tree in (like or {}).items()}
 
     def read(number: int) -> dict[str, Any]:

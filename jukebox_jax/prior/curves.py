@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import timeline
+from jukebox_jax.prior import layer, timeline
 from jukebox_jax.prior.signals import of
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
@@ -222,7 +222,7 @@ class Events:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context, size] to [batch, context, width]."""
-        table = _table(self.size, width, init_scale, dtype).embedding.astype(dtype)
+        table = _table(self.size, width, init_scale, dtype).rows
         return jnp.einsum("...s,sw->...w", values.astype(dtype), table)
 
     def nothing(self) -> np.ndarray:
@@ -259,9 +259,9 @@ def collect(name: str, signal: Track | Events, songs: Iterable[Song]) -> tuple[s
     return tuple(sorted(found))
 
 
-def _table(size: int, width: int, init_scale: float, dtype: str) -> nn.Embed:
+def _table(size: int, width: int, init_scale: float, dtype: str) -> layer.Table:
     start = nn.initializers.normal(0.01 * init_scale)
-    return nn.Embed(size, width, dtype=dtype, embedding_init=start, name="rows")
+    return layer.Table(size, width, dtype=dtype, embedding_init=start, name="rows")
 
 
 def _missing(name: str, song: Song, allow_unknown: bool, unknown: np.ndarray) -> np.ndarray:

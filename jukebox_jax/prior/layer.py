@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jukebox_jax import sharding
 from jukebox_jax.prior import attention
 from jukebox_jax.prior import cache as caches
 from jukebox_jax.prior.attention import Grid
@@ -160,7 +161,8 @@ class Layer(nn.Module):
 
     def __call__(self, x: Array, memory: Array | None = None) -> Array:
         """All positions at once: [batch, context, width] to the same."""
-        return self._add(x, self.attention(self.norm_1(x), memory))
+        mixed = sharding.by_song(self.attention(self.norm_1(x), memory))
+        return sharding.by_song(self._add(x, mixed))
 
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> tuple[Array, KV]:
         """Whole rows from the first on at once, and the cache of the first `known` positions."""
@@ -179,6 +181,23 @@ class Layer(nn.Module):
     def _add(self, x: Array, mixed: Array) -> Array:
         added = mixed + self.mlp(self.norm_2(x + mixed))
         return x + (added if self.residual == 1.0 else self.residual * added)
+
+
+class Table(nn.Embed):
+    """A table of rows, which is fetched whole before it is looked up in.
+
+    Rows are split over the pod while they are stored. Looked up split, each device would answer
+    with its part of every song's rows, and they would have to be exchanged.
+    """
+
+    @property
+    def rows(self) -> Array:
+        """All rows, [rows, features] in the compute type."""
+        return sharding.whole(self.embedding.astype(self.dtype))
+
+    def __call__(self, ids: Array) -> Array:
+        """i32[...] to [..., features]."""
+        return jnp.take(self.rows, ids, axis=0)
 
 
 def norm(dtype: str, name: str | None = None) -> nn.LayerNorm:

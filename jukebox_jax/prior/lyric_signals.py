@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jukebox_jax import sharding
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer, lyrics
 from jukebox_jax.prior.alphabet import Alphabet
@@ -81,9 +82,9 @@ class Lyrics:
     ) -> Array:
         """[batch, tokens] to [batch, tokens, width]."""
 
-        def table(rows: int, std: float, name: str) -> nn.Embed:
+        def table(rows: int, std: float, name: str) -> layer.Table:
             start = nn.initializers.normal(std * self.init_scale)
-            return nn.Embed(rows, self.width, dtype=dtype, embedding_init=start, name=name)
+            return layer.Table(rows, self.width, dtype=dtype, embedding_init=start, name=name)
 
         first = table(1, 0.01, "start")(jnp.zeros((values.shape[0], 1), jnp.int32))
         x = jnp.concatenate([first, table(self.size, 0.02, "tokens")(values[:, :-1])], axis=1)
@@ -102,7 +103,7 @@ class Lyrics:
             dtype=dtype,
             name="transformer",
         )(x)
-        x = layer.dense(width, 0.02 * self.init_scale, dtype, name="out")(x)
+        x = sharding.by_song(layer.dense(width, 0.02 * self.init_scale, dtype, name="out")(x))
         return layer.norm(dtype, name="norm")(x)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import conditioning as doors
-from jukebox_jax.prior import entropy, transformer
+from jukebox_jax.prior import entropy, layer, transformer
 from jukebox_jax.prior.conditioning import Conditioning, Lyrics, LyricsPrefix
 from jukebox_jax.prior.transformer import Cache, Layout
 
@@ -81,9 +81,9 @@ class Prior(nn.Module):
         """Names the parts."""
         self._check()
 
-        def table(rows: int, std: float) -> nn.Embed:
+        def table(rows: int, std: float) -> layer.Table:
             start = nn.initializers.normal(std * self.init_scale)
-            return nn.Embed(rows, self.width, dtype=self.dtype, embedding_init=start)
+            return layer.Table(rows, self.width, dtype=self.dtype, embedding_init=start)
 
         self.codes = table(self.shift + self.bins, 0.02)
         self.positions = table(self.prefix + self.context, 0.01)

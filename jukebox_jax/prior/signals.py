@@ -231,7 +231,9 @@ class Codes:
                 f"codes_above has {values.shape[1]} codes, but a context of {context} needs "
                 f"{context // self.factor} (one for {self.factor})"
             )
-        table = nn.Embed(self.bins, width, dtype=dtype, embedding_init=_normal(1.0), name="codes")
+        table = layer.Table(
+            self.bins, width, dtype=dtype, embedding_init=_normal(1.0), name="codes"
+        )
         x = coder.UpBlock(
             width=self.width,
             out_width=width,
@@ -258,5 +260,7 @@ def _normal(std: float) -> Any:
     return nn.initializers.normal(std)
 
 
-def _table(size: int, width: int, init_scale: float, dtype: str, name: str) -> nn.Embed:
-    return nn.Embed(size, width, dtype=dtype, embedding_init=_normal(0.01 * init_scale), name=name)
+def _table(size: int, width: int, init_scale: float, dtype: str, name: str) -> layer.Table:
+    return layer.Table(
+        size, width, dtype=dtype, embedding_init=_normal(0.01 * init_scale), name=name
+    )

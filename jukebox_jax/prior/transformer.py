@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jukebox_jax import sharding
 from jukebox_jax.prior import attention
 from jukebox_jax.prior import cache as caches
 from jukebox_jax.prior.attention import Grid
@@ -152,6 +153,7 @@ class Transformer(nn.Module):
         Returns:
           [batch, context, width].
         """
+        x = sharding.by_song(x)
         for group in self.group:
             x, _ = group(x, memory)
         return x

@@ -86,8 +86,14 @@ class Evaluation:
                 f"{longest}); hold out more songs, or use a shorter window"
             )
         self._count = min(settings.run.evaluate_batches, -(-held // settings.data.batch))
-        self._measure = jax.jit(task.measure)
-        self._sound = jax.jit(task.examples)
+        count = settings.run.examples
+
+        def sounds(*arguments: Any) -> dict[str, Array]:
+            return {name: items[:count] for name, items in task.examples(*arguments).items()}
+
+        everywhere = sharding.replicated(mesh)  # where each process can read it
+        self._measure = jax.jit(task.measure, out_shardings=everywhere)
+        self._sound = jax.jit(sounds, out_shardings=everywhere)
 
     def __call__(self, state: TrainState, frozen: Any) -> dict[str, float]:
         """The task's figures over the held-out windows."""
@@ -102,8 +108,7 @@ class Evaluation:
         """Sounds by name, f32[examples, samples, 1]."""
         batch = next(self._batches())
         sounds = self._sound(state.best, state.codebooks, frozen, batch, key)
-        count = self._settings.run.examples
-        return {name: np.asarray(items)[:count] for name, items in sounds.items()}
+        return {name: np.asarray(items) for name, items in sounds.items()}
 
     def _batches(self) -> Iterator[Any]:
         return batches(self._settings, self._task, self._mesh, self._songs, augment=False)

@@ -8,7 +8,9 @@ TensorFlow are installed. Only the first process writes.
 import json
 import logging
 import math
+import os
 import pathlib
+import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -34,10 +36,11 @@ class Journal:
       rate: audio samples a second.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, *, step: int, steps: int, rate: int) -> None:
+    def __init__(self, workdir: str | os.PathLike, *, step: int, steps: int, rate: int) -> None:
         self._writes = jax.process_index() == 0
         self._folder = epath.Path(workdir)
         self._steps, self._rate = steps, rate
+        self._lines: list[str] = []
         self._paced: tuple[int, float] | None = None
         self._board = _tensorboard(workdir) if self._writes else None
         if self._writes:
@@ -48,8 +51,7 @@ class Journal:
         if not self._writes:
             return
         line = {"step": step, **{name: _number(value) for name, value in values.items()}}
-        with (self._folder / METRICS).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._add(json.dumps(line) + "\n")
         if self._board is not None:
             self._board.write_scalars(step, {name: float(value) for name, value in values.items()})
 
@@ -60,7 +62,7 @@ class Journal:
         for name, items in sounds.items():
             for index, item in enumerate(np.clip(np.nan_to_num(items), -1, 1)):
                 file = self._folder / "examples" / f"{step:07d}" / f"{index}_{name}.wav"
-                wave.save(file, item, self._rate)
+                _save_sound(file, item, self._rate)
         if self._board is not None:
             self._board.write_audios(step, dict(sounds), sample_rate=self._rate)
 
@@ -84,6 +86,15 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
+    def _add(self, line: str) -> None:
+        file = self._folder / METRICS
+        if not _remote(file):
+            with file.open("a") as record:
+                record.write(line)
+            return
+        self._lines.append(line)  # nothing is added to what lies in a bucket: it is written anew
+        file.write_text("".join(self._lines))
+
     def _keep_until(self, step: int) -> None:
         file = self._folder / METRICS
         if not file.exists():
@@ -95,12 +106,29 @@ class Journal:
                     lines.append(line + "\n")
             except (json.JSONDecodeError, KeyError):  # a line that a crash cut short
                 continue
+        self._lines = lines
         unfinished = self._folder / f".{METRICS}.part"
         unfinished.write_text("".join(lines))
         unfinished.replace(file)
 
 
-def _tensorboard(workdir: str | pathlib.Path) -> Any:
+def _remote(path: epath.Path) -> bool:
+    return "://" in os.fspath(path)
+
+
+def _save_sound(file: epath.Path, sound: np.ndarray, rate: int) -> None:
+    """Writes a wav file; into a bucket by way of this machine, for the library knows none."""
+    if not _remote(file):
+        wave.save(os.fspath(file), sound, rate)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        here = pathlib.Path(folder) / file.name
+        wave.save(here, sound, rate)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(here.read_bytes())
+
+
+def _tensorboard(workdir: str | os.PathLike) -> Any:
     """A clu writer, or None where TensorFlow is missing."""
     try:
         from clu import metric_writers

@@ -7,10 +7,9 @@ stopped. What is trained is the business of `tasks`; where it is saved, of `chec
 """
 
 import dataclasses
+import io
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +33,7 @@ from jukebox_jax.training.origin import Origin
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.state import TrainState
 from jukebox_jax.training.tasks import Task
+from jukebox_jax.training.watch import Interrupt, Watch
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ PARAMETERS = "parameters.txt"
 """In the workdir: the table of parameters."""
 
 _SHOWN = ("loss", "codes_per_second", "seconds_per_second", "flop_utilisation", "data_wait")
+_IN_FLIGHT = 2  # steps that are asked for before they are needed
 _EXAMPLES = 2  # what a key is for; the others are the state's
 
 
@@ -70,9 +71,10 @@ def train_and_evaluate(
       TrainingError: too many gradients in a row were not finite.
     """
     settings = configs.read(config)
+    disk.located(workdir)  # which refuses what cannot be reached
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
-    _check_batch(settings, mesh)
+    sharding.check_batch(settings.data.batch, mesh)
     origin = _find_origin(settings, workdir)
     _check_earlier(settings, workdir)
     train, held_out = _find_songs(settings)
@@ -97,7 +99,8 @@ def _run(
     with (
         jax.set_mesh(mesh),
         checkpoint.Checkpoints(workdir, keep=run.keep, best="evaluate/loss") as checkpoints,
-        _Interrupt() as interrupt,
+        Interrupt() as interrupt,
+        Watch(run.stall_minutes) as waiting_for,
     ):
         if checkpoints.latest() is None:
             batch = next(evaluation.batches(settings, task, mesh, train))
@@ -122,11 +125,15 @@ def _run(
         stream = evaluation.batches(settings, task, mesh, train, start_step=begin)
         for step in range(begin + 1, run.steps + 1):
             asked = time.monotonic()
+            waiting_for(f"the songs of step {step}")
             batch = next(stream)
             waited += time.monotonic() - asked
+            waiting_for(f"step {step}")
             state, metrics = take(state, frozen, batch, key)
             pending.append(metrics)
-            stop = interrupt.asked
+            if len(pending) > _IN_FLIGHT:  # so that what is awaited is what takes long
+                jax.block_until_ready(pending[-1 - _IN_FLIGHT])
+            stop = interrupt.asked(step)
             if run.due(run.log_every, step) or step == begin + 1 or stop:
                 figures = _mean(pending)
                 spent = time.monotonic() - since
@@ -140,6 +147,7 @@ def _run(
                 journal.progress(step, {name: figures[name] for name in _SHOWN if name in figures})
             aside = time.monotonic()
             held: dict[str, float] = {}
+            waiting_for(f"the evaluation after step {step}")
             if run.due(run.evaluate_every, step) and not stop:
                 held = {f"evaluate/{name}": x for name, x in evaluate(state, frozen).items()}
                 journal.scalars(step, held)
@@ -147,12 +155,14 @@ def _run(
             if run.due(run.examples_every, step) and not stop:
                 sound_key = jax.random.fold_in(jax.random.fold_in(key, _EXAMPLES), step)
                 journal.sounds(step, evaluate.examples(state, frozen, sound_key))
+            waiting_for(f"the checkpoint of step {step}")
             if run.due(run.checkpoint_every, step) or stop:
                 checkpoints.save(step, state.parts(), metrics=held or None)
             since += time.monotonic() - aside  # the pace is that of training alone
             if stop:
                 log.info("asked to stop: step %d is saved, the same command goes on", step)
                 break
+        waiting_for("the last checkpoint")
         checkpoints.wait()
         journal.close()
         return state
@@ -165,7 +175,7 @@ def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
 
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     """The stage to start from, unless there is none or the run has started already."""
-    if not settings.run.start_from or disk.steps(epath.Path(workdir)):
+    if not settings.run.start_from or disk.steps(disk.located(workdir)):
         return None
     return origins.read(settings)
 
@@ -253,26 +263,6 @@ def _make_task(
     return task
 
 
-class _Interrupt:
-    """Notes SIGTERM, so that the step under way is finished and saved."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> "_Interrupt":
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
-
-    def _note(self, *_: object) -> None:
-        self.asked = True
-
-
 def _mean(pending: Sequence[Mapping[str, Array]]) -> dict[str, float]:
     """The mean of each metric over steps; of counts, the last."""
     on_host = jax.device_get(list(pending))
@@ -289,14 +279,20 @@ def _check_finite(
     limit = settings.run.give_up_after
     if not limit or in_a_row < limit:
         return
-    file = epath.Path(workdir) / f"batch_{step}.npz"
-    with file.open("wb") as out:
-        heard = {name: value for name, value in batch.items() if name != "labels"}
-        np.savez(out, **jax.device_get({**heard, **batch["labels"]}))
+    host = f"_{jax.process_index()}" if jax.process_count() > 1 else ""
+    file = epath.Path(workdir) / f"batch_{step}{host}.npz"
+    whole = io.BytesIO()  # a bucket takes no file in pieces
+    arrays: dict[str, Any] = {name: sharding.local(x) for name, x in _flat(batch).items()}
+    np.savez(whole, **arrays)
+    file.write_bytes(whole.getvalue())
     raise TrainingError(
         f"the gradients of {in_a_row} steps in a row are not finite; the last batch is in {file}. "
         "Lower config.optimizer.learning_rate, or look for damaged songs, and start again"
     )
+
+
+def _flat(batch: Any) -> dict[str, Array]:
+    return {name: value for name, value in batch.items() if name != "labels"} | batch["labels"]
 
 
 def _write_parameters(settings: Settings, workdir: Any, task: Task, state: TrainState) -> None:

@@ -134,6 +134,7 @@ class Run:
       checkpoint_every: the whole state.
       keep: so many of the newest checkpoints, and the best one.
       give_up_after: stop when the gradients of so many steps in a row are not finite.
+      stall_minutes: end a process that waits longer than this for a step, an evaluation or songs.
       start_from: the directory of a trained stage whose weights the run starts from, see
         `surgery`; "" for a start from nothing.
     """
@@ -148,6 +149,7 @@ class Run:
     checkpoint_every: int = 1000
     keep: int = 3
     give_up_after: int = 20
+    stall_minutes: float = 30.0
     start_from: str = ""
 
     def __post_init__(self) -> None:

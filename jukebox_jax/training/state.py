@@ -7,7 +7,7 @@ before any array is made, so that a checkpoint can be read straight onto a mesh.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -99,7 +99,7 @@ def first(
     return begin(params, frozen, batch, start_key)
 
 
-def compile_step(settings: Settings, task: Task, places: TrainState) -> Callable:
+def compile_step(settings: Settings, task: Task, places: TrainState) -> Any:
     """The function (state, frozen, batch, key) -> (state, metrics) that takes one step.
 
     It gives the old state's memory to the new one. A step whose gradient is not finite changes

@@ -94,6 +94,7 @@ def make(
     vocabularies: Mapping[str, Any] | None = None,
     bandwidth: Mapping[str, float] | None = None,
     start_from: Origin | None = None,
+    below: models.Stage | None = None,
 ) -> Task:
     """The task that a config describes.
 
@@ -103,6 +104,8 @@ def make(
       vocabularies: those of an earlier start of the same run.
       bandwidth: the fields of its `Bandwidth`.
       start_from: the stage whose weights are the first parameters; only at the first start.
+      below: of a prior, its VQ-VAE's stage, whose weights may be shapes alone; by default it is
+        loaded from where the config says.
 
     Raises:
       ValueError: parts of the config do not fit one another.
@@ -112,7 +115,7 @@ def make(
         task = _vqvae(model, settings, songs, bandwidth)
     else:
         earlier = start_from.vocabularies if start_from else None
-        task = _prior(model, settings, songs, vocabularies, earlier)
+        task = _prior(model, settings, songs, vocabularies, earlier, below)
     return task if start_from is None else _begun(task, settings, start_from)
 
 
@@ -223,8 +226,9 @@ def _prior(
     songs: Sequence[Song],
     vocabularies: Mapping[str, Any] | None,
     earlier: Mapping[str, Any] | None,
+    below: models.Stage | None,
 ) -> Task:
-    below = models.Stage.load(settings.stage.vqvae)
+    below = below or models.Stage.load(settings.stage.vqvae)
     codec, level = below.model, settings.stage.level
     if not isinstance(codec, VQVAE):
         raise ValueError(f"config.stage.vqvae = {settings.stage.vqvae!r} is no VQ-VAE's stage")

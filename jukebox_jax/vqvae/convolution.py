@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jukebox_jax import sharding
+
 Kernel = tuple[Array, Array]
 """The kernel [size, inputs, outputs] and the bias [outputs] of a convolution."""
 
@@ -177,5 +179,5 @@ class Convolution(nn.Module):
         return self.kernel, self.bias
 
     def cast(self) -> Kernel:
-        """Kernel and bias in the compute type."""
-        return self.kernel.astype(self.dtype), self.bias.astype(self.dtype)
+        """Kernel and bias in the compute type, whole on every device."""
+        return sharding.whole(self.kernel.astype(self.dtype)), self.bias.astype(self.dtype)
