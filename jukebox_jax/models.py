@@ -9,13 +9,13 @@ import dataclasses
 import difflib
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
 from jukebox_jax import checkpoint, sharding
-from jukebox_jax.prior import conditioning, prior
+from jukebox_jax.prior import conditioning, depth, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
@@ -53,6 +53,7 @@ class Stage:
         step: int | None = None,
         average: bool = True,
         sharding: Any = None,
+        layers: Sequence[int] | None = None,
     ) -> "Stage":
         """Loads a stage from its directory alone.
 
@@ -62,9 +63,12 @@ class Stage:
           average: take the moving average of the parameters where there is one.
           sharding: where the arrays lie: one sharding for all, or a function from a tree of shapes
             to a tree of shardings; by default they stay on the host.
+          layers: of a prior, only what it takes to compute these, see `prior.depth`; its model is
+            cut above them, and has no logits. The arrays stay on the host.
 
         Raises:
           CheckpointError: there is no whole stage there, or its weights are another config's.
+          ValueError: the prior has no such layers.
         """
         config = checkpoint.read_json(directory, checkpoint.CONFIG)
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
@@ -78,6 +82,13 @@ class Stage:
             raise checkpoint.CheckpointError(f"{directory} holds no stage: {error}") from error
         part = checkpoint.weights_part(directory, step=step, average=average)
         shapes = {part: shapes.pop("params"), **shapes}
+        if layers is not None:
+            if not isinstance(model, Prior) or sharding is not None:
+                raise ValueError(f"{directory}: layers are those of a prior, loaded on the host")
+            pick = depth.needed(model, layers)
+            held = checkpoint.load(directory, tuple(shapes), step, like=shapes, pick=pick)[part]
+            kept = depth.restack(model, held, layers)
+            return cls(depth.cut(model, layers), kept, config, vocabularies)
         arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
         weights = arrays[part]
         if isinstance(model, VQVAE):

@@ -133,6 +133,11 @@ class Prior(nn.Module):
         x = self.transformer(self._shifted(codes, conditioning), conditioning.memory)
         return self._read(x[:, self.prefix :], conditioning.track)
 
+    def stages(self, codes: Array, conditioning: Conditioning) -> tuple[Array, ...]:
+        """What each group of layers makes of the codes, [batch, context, width] each."""
+        made = self.transformer.stages(self._shifted(codes, conditioning), conditioning.memory)
+        return tuple(x[:, self.prefix :] for x in made)
+
     def bits(
         self, codes: Array, conditioning: Conditioning, tokens: Array | None
     ) -> tuple[Array, Array | None]:

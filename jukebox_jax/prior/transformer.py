@@ -150,6 +150,14 @@ class Transformer(nn.Module):
             x, _ = group(x, memory)
         return x
 
+    def stages(self, x: Array, memory: Array | None = None) -> tuple[Array, ...]:
+        """What each group makes of all positions, over stacked parameters, as `__call__`."""
+        made = []
+        for group in self.group:
+            x, _ = group(x, memory)
+            made.append(x)
+        return tuple(made)
+
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> Cache:
         """The cache of the first `known` positions, over per-layer parameters.
 
