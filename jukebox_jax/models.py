@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from jukebox_jax import checkpoint, sharding
-from jukebox_jax.prior import conditioning, depth, prior
+from jukebox_jax.prior import conditioning, depth, linear, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
@@ -168,6 +168,7 @@ class Jukebox:
         vqvae: str | pathlib.Path,
         priors: tuple[str | pathlib.Path | None, ...] = (),
         mesh: jax.sharding.Mesh | None = None,
+        weights: str | None = None,
     ) -> "Jukebox":
         """Loads a set of stages from their directories.
 
@@ -175,18 +176,51 @@ class Jukebox:
           vqvae: the VQ-VAE's directory.
           priors: the priors' directories, finest level first; None for a level without one.
           mesh: place the weights on this mesh; by default they stay on the host until used.
+          weights: how the priors' weights are held and read: "float32", "bfloat16" or "int8", see
+            `held_as`; by default as they were saved.
 
         Raises:
           CheckpointError: a directory holds no whole stage.
           ValueError: the stages do not belong together.
         """
         place = None if mesh is None else functools.partial(sharding.shardings, mesh=mesh)
-        return cls(
-            vqvae=Stage.load(vqvae, sharding=place),
-            priors=tuple(
-                None if path is None else Stage.load(path, sharding=place) for path in priors
-            ),
-        )
+
+        def load(path: str | pathlib.Path | None) -> Stage | None:
+            if path is None or weights is None:
+                return None if path is None else Stage.load(path, sharding=place)
+            stage = held_as(Stage.load(path), weights)
+            if place is None:
+                return stage
+            on_mesh = sharding.place(stage.weights, place(stage.weights))
+            return dataclasses.replace(stage, weights=on_mesh)
+
+        return cls(vqvae=Stage.load(vqvae, sharding=place), priors=tuple(map(load, priors)))
+
+
+def held_as(stage: Stage, weights: str) -> Stage:
+    """A prior's stage with weights of another type, for sampling alone but for "float32".
+
+    Args:
+      stage: of a prior, with float weights on the host.
+      weights: "float32" to compute in that; "bfloat16" to hold weights and compute in that; "int8"
+        to hold the kernels of layers as whole numbers with a scale for each output, a quarter of
+        the bytes, and to compute as the config says (see `prior.linear`). What that costs is told
+        by `prior.bits`.
+
+    Raises:
+      ValueError: an unknown type, or the stage is no prior.
+    """
+    if weights not in ("float32", "bfloat16", "int8"):
+        raise ValueError(f"weights={weights!r}: give float32, bfloat16 or int8")
+    model = stage.model
+    if not isinstance(model, Prior):
+        raise ValueError(f"a stage of kind {stage.kind!r} keeps its weights; give a prior")
+    if weights == "int8":
+        held = linear.quantize(prior.unstack(model, stage.weights))
+        return dataclasses.replace(stage, weights=held)
+    model = model.clone(dtype=weights)
+    held = stage.weights if weights == "float32" else prior.unstack(model, stage.weights)
+    return dataclasses.replace(stage, model=model, weights=held)
 
 
 def build(config: Mapping[str, Any]) -> VQVAE | Prior:

@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jukebox_jax.prior import attention
@@ -172,6 +173,12 @@ class Transformer(nn.Module):
             kept.append(cache)
         return tuple(kept)
 
+    def through(self, x: Array, memory: Array | None = None) -> Array:
+        """All positions at once, over per-layer parameters: as `__call__` over stacked ones."""
+        for layer in self.layer:
+            x, _ = layer.fill(x, 0, memory)
+        return x
+
     def step(self, x: Array, cache: Cache, position: Array | int) -> tuple[Array, Cache]:
         """One position over per-layer parameters: [batch, width] to the same, and the cache."""
         kept = []
@@ -226,8 +233,9 @@ def unstack(params: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 def _join(layer: dict[str, Any]) -> dict[str, Any]:
     parts = dict(layer["attention"])
     three = [parts.pop(name) for name in ("query", "key", "value")]
+    on_host = all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(three))
     joined = {
-        leaf: jnp.concatenate([part[leaf] for part in three], axis=-1)
+        leaf: (np if on_host else jnp).concatenate([part[leaf] for part in three], axis=-1)
         for leaf in ("kernel", "bias")
     }
     return {**layer, "attention": {**parts, "query_key_value": joined}}
