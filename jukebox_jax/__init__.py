@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jukebox_jax.analysis.features import features as features
     from jukebox_jax.audio.song import Song as Song
     from jukebox_jax.models import Jukebox as Jukebox
     from jukebox_jax.prior.prior import Prior as Prior
@@ -25,6 +26,7 @@ _HOMES = {
     "Song": "jukebox_jax.audio.song",
     "encode": "jukebox_jax.vqvae.vqvae",
     "decode": "jukebox_jax.vqvae.vqvae",
+    "features": "jukebox_jax.analysis.features",
     "generate": "jukebox_jax.sampling.generate",
     "sample": "jukebox_jax.sampling.compose",
     "train_and_evaluate": "jukebox_jax.training.loop",
@@ -37,6 +39,7 @@ __all__ = [
     "Song",
     "decode",
     "encode",
+    "features",
     "generate",
     "sample",
     "train_and_evaluate",

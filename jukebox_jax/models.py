@@ -9,13 +9,13 @@ import dataclasses
 import difflib
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 
 from jukebox_jax import checkpoint, sharding
-from jukebox_jax.prior import adapters, conditioning, prior
+from jukebox_jax.prior import adapters, conditioning, depth, linear, prior
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
@@ -56,6 +56,7 @@ class Stage:
         step: int | None = None,
         average: bool = True,
         sharding: Any = None,
+        layers: Sequence[int] | None = None,
     ) -> "Stage":
         """Loads a stage from its directory alone; adapters are merged with what they adapt.
 
@@ -65,9 +66,12 @@ class Stage:
           average: take the moving average of the parameters where there is one.
           sharding: where the arrays lie: one sharding for all, or a function from a tree of shapes
             to a tree of shardings; by default they stay on the host.
+          layers: of a prior, only what it takes to compute these, see `prior.depth`; its model is
+            cut above them, and has no logits. The arrays stay on the host.
 
         Raises:
           CheckpointError: there is no whole stage there, or its weights are another config's.
+          ValueError: the prior has no such layers.
         """
         config = checkpoint.read_json(directory, checkpoint.CONFIG)
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
@@ -87,8 +91,17 @@ class Stage:
                 merged = adapters.merge(lora, base, added)
             except ValueError as error:
                 raise checkpoint.CheckpointError(f"{directory}: {error}") from None
+            if layers is not None and isinstance(model, Prior):
+                merged, model = depth.restack(model, merged, layers), depth.cut(model, layers)
             return cls(model=model, weights=merged, config=config, vocabularies=vocabularies)
         shapes = {part: shapes.pop("params"), **shapes}
+        if layers is not None:
+            if not isinstance(model, Prior) or sharding is not None:
+                raise ValueError(f"{directory}: layers are those of a prior, loaded on the host")
+            pick = depth.needed(model, layers)
+            held = checkpoint.load(directory, tuple(shapes), step, like=shapes, pick=pick)[part]
+            kept = depth.restack(model, held, layers)
+            return cls(depth.cut(model, layers), kept, config, vocabularies)
         arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
         weights: Any = arrays[part]
         if isinstance(model, VQVAE):
@@ -168,6 +181,7 @@ class Jukebox:
         vqvae: str | pathlib.Path,
         priors: tuple[str | pathlib.Path | None, ...] = (),
         mesh: jax.sharding.Mesh | None = None,
+        weights: str | None = None,
     ) -> "Jukebox":
         """Loads a set of stages from their directories.
 
@@ -175,18 +189,51 @@ class Jukebox:
           vqvae: the VQ-VAE's directory.
           priors: the priors' directories, finest level first; None for a level without one.
           mesh: place the weights on this mesh; by default they stay on the host until used.
+          weights: how the priors' weights are held and read: "float32", "bfloat16" or "int8", see
+            `held_as`; by default as they were saved.
 
         Raises:
           CheckpointError: a directory holds no whole stage.
           ValueError: the stages do not belong together.
         """
         place = None if mesh is None else functools.partial(sharding.shardings, mesh=mesh)
-        return cls(
-            vqvae=Stage.load(vqvae, sharding=place),
-            priors=tuple(
-                None if path is None else Stage.load(path, sharding=place) for path in priors
-            ),
-        )
+
+        def load(path: str | pathlib.Path | None) -> Stage | None:
+            if path is None or weights is None:
+                return None if path is None else Stage.load(path, sharding=place)
+            stage = held_as(Stage.load(path), weights)
+            if place is None:
+                return stage
+            on_mesh = sharding.place(stage.weights, place(stage.weights))
+            return dataclasses.replace(stage, weights=on_mesh)
+
+        return cls(vqvae=Stage.load(vqvae, sharding=place), priors=tuple(map(load, priors)))
+
+
+def held_as(stage: Stage, weights: str) -> Stage:
+    """A prior's stage with weights of another type, for sampling alone but for "float32".
+
+    Args:
+      stage: of a prior, with float weights on the host.
+      weights: "float32" to compute in that; "bfloat16" to hold weights and compute in that; "int8"
+        to hold the kernels of layers as whole numbers with a scale for each output, a quarter of
+        the bytes, and to compute as the config says (see `prior.linear`). What that costs is told
+        by `prior.bits`.
+
+    Raises:
+      ValueError: an unknown type, or the stage is no prior.
+    """
+    if weights not in ("float32", "bfloat16", "int8"):
+        raise ValueError(f"weights={weights!r}: give float32, bfloat16 or int8")
+    model = stage.model
+    if not isinstance(model, Prior):
+        raise ValueError(f"a stage of kind {stage.kind!r} keeps its weights; give a prior")
+    if weights == "int8":
+        held = linear.quantize(prior.unstack(model, stage.weights))
+        return dataclasses.replace(stage, weights=held)
+    model = model.clone(dtype=weights)
+    held = stage.weights if weights == "float32" else prior.unstack(model, stage.weights)
+    return dataclasses.replace(stage, model=model, weights=held)
 
 
 def build(config: Mapping[str, Any]) -> VQVAE | Prior:

@@ -13,6 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads file
 
 from absl import app, flags
 
+words: list[str] = []
+"""What the command line says besides flags."""
+
 
 def run(name: str, main: Callable[[], None]) -> None:
     """Runs a command.
@@ -29,7 +32,8 @@ def run(name: str, main: Callable[[], None]) -> None:
         except (AttributeError, KeyError, TypeError, ValueError, OSError, flags.Error) as error:
             sys.exit(f"{name}: {line(error)}")
 
-    def guarded(_: list[str]) -> None:
+    def guarded(given: list[str]) -> None:
+        words.extend(given[1:])
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )

@@ -19,11 +19,12 @@ BELOW = {
     "release": {"audio", "vqvae", "prior"},
     "models": {"audio", "vqvae", "prior"},
     "sampling": {"audio", "vqvae", "prior", "models"},
+    "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
     "sharding": set(),
     "checkpoint": set(),
-    "": {"audio", "vqvae", "prior", "models", "sampling", "training"},
+    "": {"audio", "vqvae", "prior", "models", "sampling", "training", "analysis"},
 }
 TOOLS = {"sharding", "checkpoint"}
 DOORS = {

@@ -13,7 +13,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,59 @@ def pack(
     )
     finished = shards.write(made, functools.partial(_records, rate), rate=rate)
     return f"tfds:{name}/train@{folder}" if finished else None
+
+
+def write(
+    records: Iterable[Mapping[str, Any]],
+    data_dir: str | os.PathLike,
+    *,
+    name: str,
+    description: str,
+) -> pathlib.Path:
+    """Writes records of texts, numbers and arrays as a prepared dataset with one split, "train".
+
+    Args:
+      records: all with the names and kinds of the first; of arrays only the first axis varies.
+      data_dir: the folder of prepared datasets to put it in.
+      name: the dataset's name: small letters, digits and underscores.
+      description: what TFDS tells of it.
+
+    Returns:
+      The dataset's folder.
+
+    Raises:
+      SongError: a name that TFDS does not take, one that is there already, or no records.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise SongError(f"name={name!r}: use small letters, digits and underscores")
+    rows = iter(records)
+    first = next(rows, None)
+    if first is None:
+        raise SongError(f"{name}: no records to write")
+    import tensorflow_datasets as tfds
+
+    def feature(value: Any) -> Any:
+        if isinstance(value, str):
+            return tfds.features.Text()
+        if np.ndim(value) == 0:
+            return tfds.features.Scalar(dtype=np.asarray(value).dtype)
+        shape = (None, *np.shape(value)[1:])
+        return tfds.features.Tensor(shape=shape, dtype=value.dtype, encoding="bytes")
+
+    builder = writer()(
+        name=name,
+        version="1.0.0",
+        description=description,
+        features=tfds.features.FeaturesDict({key: feature(one) for key, one in first.items()}),
+        split_datasets={"train": enumerate(dict(one) for one in itertools.chain([first], rows))},
+        data_dir=pathlib.Path(data_dir).absolute(),
+        file_format="array_record",
+        disable_shuffling=True,
+    )
+    if builder.is_prepared():
+        raise SongError(f"{builder.data_dir}: is there already; remove it or choose another name")
+    builder.download_and_prepare()
+    return pathlib.Path(builder.data_dir)
 
 
 def songs(source: str, *, rate: int) -> tuple[Song, ...]:

@@ -14,7 +14,7 @@ import math
 import mmap
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -210,38 +210,64 @@ def save(path: str | os.PathLike, audio: np.ndarray, rate: int) -> None:
     Raises:
       AudioError: an extension or a rate that cannot be written, or samples that are not finite.
     """
-    import soundfile
-
-    path, audio = pathlib.Path(path), np.asarray(audio, np.float32)
-    if path.suffix.lower() not in FORMATS:
-        raise AudioError(f"{path}: cannot write {path.suffix!r}; use one of {', '.join(FORMATS)}")
+    audio = np.asarray(audio, np.float32)
     if audio.ndim == 1:
         audio = audio[:, None]
-    if audio.ndim != 2 or not audio.shape[1]:
-        raise AudioError(f"{path}: audio has shape {audio.shape}; give [samples, channels]")
-    _refuse_unless_finite(path, audio, 0)
-    clipped = int(np.count_nonzero(np.abs(audio) > 1))
-    if clipped:
-        peak = float(np.abs(audio).max())
-        log.warning("%s: clipped %d of %d samples, peak %.2f", path, clipped, audio.size, peak)
+    save_pieces(path, [audio], rate)
+
+
+def save_pieces(path: str | os.PathLike, pieces: Iterable[np.ndarray], rate: int) -> None:
+    """Writes a sound that comes in pieces, of which no more than one is held; see `save`.
+
+    Args:
+      path: see there.
+      pieces: f32[some, channels], one after the other; one at least.
+      rate: samples a second.
+
+    Raises:
+      AudioError: what `save` raises.
+    """
+    import soundfile
+
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise AudioError(f"{path}: cannot write {path.suffix!r}; use one of {', '.join(FORMATS)}")
     form, coding = FORMATS[path.suffix.lower()]
-    if coding == "PCM_16":
-        data: np.ndarray = np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
-    else:
-        data = np.clip(audio, -1, 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    file: Any = None
+    clipped, peak, first, samples = 0, 0.0, 0, 0
     try:
-        with soundfile.SoundFile(
-            unfinished, "w", rate, data.shape[1], format=form, subtype=coding
-        ) as file:
-            for first in range(0, len(data), rate):  # one huge write can exhaust a codec's stack
-                file.write(data[first : first + rate])
+        for audio in pieces:
+            audio = np.asarray(audio, np.float32)
+            if audio.ndim != 2 or not audio.shape[1]:
+                raise AudioError(f"{path}: audio has shape {audio.shape}; give [samples, channels]")
+            _refuse_unless_finite(path, audio, first)
+            clipped += int(np.count_nonzero(np.abs(audio) > 1))
+            peak = max(peak, float(np.abs(audio).max(initial=0.0)))
+            if coding == "PCM_16":
+                data: np.ndarray = np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
+            else:
+                data = np.clip(audio, -1, 1)
+            if file is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = soundfile.SoundFile(
+                    unfinished, "w", rate, data.shape[1], format=form, subtype=coding
+                )
+            for at in range(0, len(data), rate):  # one huge write can exhaust a codec's stack
+                file.write(data[at : at + rate])
+            first, samples = first + len(data), samples + data.size
+        if file is None:
+            raise AudioError(f"{path}: no sound to write")
+        file.close()
         os.replace(unfinished, path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(f"{path}: cannot write {coding} at {rate} Hz: {_line(error)}") from None
     finally:
+        if file is not None:
+            file.close()
         unfinished.unlink(missing_ok=True)
+    if clipped:
+        log.warning("%s: clipped %d of %d samples, peak %.2f", path, clipped, samples, peak)
 
 
 def _open(path: str | os.PathLike) -> Any:

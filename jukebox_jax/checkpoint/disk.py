@@ -40,6 +40,7 @@ _RECORD = "fingerprint"  # its folder beside the parts
 _FORMAT = 1
 LEFT_BEHIND = r"coroutine '(_deserialize_arrays|Store)\b.*' was never awaited"
 """What Python says of the arrays that were on their way when another one failed."""
+_TOGETHER = 1 << 26  # values that are read at once where only a part of them is kept
 _ENDED = "Event loop is closed"
 _log = logging.getLogger("jukebox_jax.checkpoint")
 _T = TypeVar("_T")
@@ -209,8 +210,43 @@ def unfinished(directory: epath.Path) -> list[epath.Path]:
     return list(directory.glob("*.orbax-checkpoint-tmp*")) if directory.is_dir() else []
 
 
+def read_rows(
+    folder: epath.Path, leaves: Mapping[str, Leaf], pick: Callable[[str], slice | None]
+) -> dict[str, Any]:
+    """Reads some rows of some arrays of a part, onto the host.
+
+    An array is checked as a whole, so it is read as a whole; but few at a time, and of each no
+    more is kept than was asked for. Arrays of which nothing is asked for are not read.
+
+    Args:
+      folder: of the part.
+      leaves: what its record says.
+      pick: from a leaf's name to rows of its first axis, None for none of them.
+
+    Raises:
+      DamagedError: they are not what was saved.
+    """
+    found: dict[str, Any] = {}
+    together: dict[str, Leaf] = {}
+    size = 0
+    wanted = {name: leaf for name, leaf in leaves.items() if pick(name) is not None}
+    for index, (name, leaf) in enumerate(wanted.items()):
+        together[name] = leaf
+        size += leaf.size
+        if size > _TOGETHER or index == len(wanted) - 1:
+            for one, array in read(folder, together, {}, some=True).items():
+                rows = pick(one)
+                found[one] = array if rows == slice(None) else np.array(array[rows])
+            together, size = {}, 0
+    return found
+
+
 def read(
-    folder: epath.Path, leaves: Mapping[str, Leaf], where: Mapping[str, Any]
+    folder: epath.Path,
+    leaves: Mapping[str, Leaf],
+    where: Mapping[str, Any],
+    *,
+    some: bool = False,
 ) -> dict[str, Any]:
     """Reads the arrays of a part, and checks them.
 
@@ -218,6 +254,7 @@ def read(
       folder: of the part.
       leaves: what its record says.
       where: a sharding for some of them; the others become NumPy arrays.
+      some: the part has other arrays as well.
 
     Returns:
       The arrays by name.
@@ -242,7 +279,9 @@ def read(
             how[name] = ocp.ArrayRestoreArgs(sharding=place)
     if how:
         tree = fingerprint.nested(how)
-        restore = ocp.args.PyTreeRestore(item=jax.tree.map(lambda _: 0, tree), restore_args=tree)
+        restore = ocp.args.PyTreeRestore(
+            item=jax.tree.map(lambda _: 0, tree), restore_args=tree, partial_restore=some
+        )
         try:
             # By the handler alone: a checkpointer would wait for processes that have failed.
             stored = fingerprint.named(ocp.PyTreeCheckpointHandler().restore(folder, args=restore))

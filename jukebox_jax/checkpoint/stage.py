@@ -6,7 +6,7 @@ or on any mesh. What a config means, and what the parts are for, is known elsewh
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -104,6 +104,7 @@ def load(
     sharding: Any = None,
     *,
     like: Mapping[str, Any] | None = None,
+    pick: Callable[[str], slice | None] | None = None,
 ) -> dict[str, Any]:
     """Reads parts of a stage.
 
@@ -115,6 +116,8 @@ def load(
       sharding: where to put the arrays, as {part: tree of shardings}, as one sharding for all, or
         as a function from {part: tree of shapes} to either; NumPy arrays on the host by default.
       like: for some parts, a tree of the right shapes; types are as they were saved.
+      pick: which rows of the first axis of each array are kept, by the array's name; None for an
+        array that is not read. Only where the arrays stay on the host.
 
     Returns:
       For each part, nested dictionaries of arrays.
@@ -130,6 +133,11 @@ def load(
         folder = directory / str(number)
         record.check(folder, names, wanted, types=False)
         leaves = {part: record.parts[part] for part in names}
+        if pick is not None:
+            return {
+                part: fingerprint.nested(disk.read_rows(folder / part, saved, pick))
+                for part, saved in leaves.items()
+            }
         places: dict[str, Any] = dict.fromkeys(names, {})
         if sharding is not None:
             abstract = {

@@ -19,6 +19,7 @@ from jukebox_jax.prior import attention
 from jukebox_jax.prior import cache as caches
 from jukebox_jax.prior.attention import Grid
 from jukebox_jax.prior.cache import KV
+from jukebox_jax.prior.linear import Dense
 
 
 class Attention(nn.Module):
@@ -205,7 +206,7 @@ def norm(dtype: str, name: str | None = None) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
 
 
-def dense(features: int, std: float, dtype: str, name: str | None = None) -> nn.Dense:
+def dense(features: int, std: float, dtype: str, name: str | None = None) -> Dense:
     """A linear map whose kernel starts normal and whose bias starts at 0."""
     start: Any = nn.initializers.normal(std) if std else nn.initializers.zeros
-    return nn.Dense(features, dtype=dtype, kernel_init=start, name=name)
+    return Dense(features, dtype=dtype, kernel_init=start, name=name)

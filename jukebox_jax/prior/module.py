@@ -133,6 +133,11 @@ class Prior(nn.Module):
         x = self.transformer(self._shifted(codes, conditioning), conditioning.memory)
         return self._read(x[:, self.prefix :], conditioning.track)
 
+    def stages(self, codes: Array, conditioning: Conditioning) -> tuple[Array, ...]:
+        """What each group of layers makes of the codes, [batch, context, width] each."""
+        made = self.transformer.stages(self._shifted(codes, conditioning), conditioning.memory)
+        return tuple(x[:, self.prefix :] for x in made)
+
     def bits(
         self, codes: Array, conditioning: Conditioning, tokens: Array | None
     ) -> tuple[Array, Array | None]:
@@ -150,6 +155,12 @@ class Prior(nn.Module):
             return of_codes, None
         kernel = _kernel(self.lyric_logits)
         return of_codes, entropy.bits(conditioning.memory, kernel, tokens, self.dtype)
+
+    def decoded_bits(self, codes: Array, conditioning: Conditioning) -> Array:
+        """Cross-entropy in bits a code, over per-layer parameters."""
+        x = self.transformer.through(self._shifted(codes, conditioning), conditioning.memory)
+        read = self._read(x[:, self.prefix :], conditioning.track)
+        return _bits(read, codes + self.shift)
 
     def fill(self, codes: Array, known: Array | int, conditioning: Conditioning) -> Cache:
         """The cache of the lyrics and the first `known` codes, of which whole rows are given."""

@@ -119,8 +119,33 @@ def unstack(model: Prior, params: Params) -> dict[str, Any]:
     if model.dtype == "float32":
         return flat
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: leaf if _is_norm(path) else leaf.astype(model.dtype), flat
+        lambda path, leaf: leaf if _stays(path, leaf) else leaf.astype(jnp.dtype(model.dtype)),
+        flat,
     )
+
+
+def bits(
+    model: Prior,
+    params: Params,
+    codes: Array,
+    labels: Mapping[str, Array],
+    codes_above: Array | None = None,
+) -> Array:
+    """Cross-entropy in bits a code, f32[], of parameters in either form; as `loss` gives it.
+
+    What half precision or whole numbers cost is read from this, with parameters that were made
+    for decoding.
+
+    Args:
+      model: the prior.
+      params: its parameters, stacked, unstacked or quantised.
+      codes: i32[batch, context].
+      labels: as in `condition`.
+      codes_above: as in `condition`.
+    """
+    params = unstack(model, params)
+    conditioning = condition(model, params, labels, codes_above)
+    return model.apply({"params": params}, codes, conditioning, method="decoded_bits")
 
 
 def prefill(
@@ -212,5 +237,8 @@ def attention_weights(
     return model.apply({"params": params}, codes, conditioning, layer, method="weights")
 
 
-def _is_norm(path: tuple[Any, ...]) -> bool:
-    return any(str(getattr(entry, "key", "")).startswith("norm") for entry in path)
+def _stays(path: tuple[Any, ...], leaf: Any) -> bool:
+    """Whether a parameter keeps its type: a norm's, and quantised kernels with their scales."""
+    names = [str(getattr(entry, "key", "")) for entry in path]
+    norm = any(name.startswith("norm") for name in names)
+    return norm or names[-1] == "scale" or leaf.dtype == jnp.int8

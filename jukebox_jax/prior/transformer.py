@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jukebox_jax import sharding
@@ -158,6 +159,14 @@ class Transformer(nn.Module):
             x, _ = group(x, memory)
         return x
 
+    def stages(self, x: Array, memory: Array | None = None) -> tuple[Array, ...]:
+        """What each group makes of all positions, over stacked parameters, as `__call__`."""
+        made = []
+        for group in self.group:
+            x, _ = group(x, memory)
+            made.append(x)
+        return tuple(made)
+
     def fill(self, x: Array, known: Array | int, memory: Array | None = None) -> Cache:
         """The cache of the first `known` positions, over per-layer parameters.
 
@@ -171,6 +180,12 @@ class Transformer(nn.Module):
             x, cache = layer.fill(x, known, memory)
             kept.append(cache)
         return tuple(kept)
+
+    def through(self, x: Array, memory: Array | None = None) -> Array:
+        """All positions at once, over per-layer parameters: as `__call__` over stacked ones."""
+        for layer in self.layer:
+            x, _ = layer.fill(x, 0, memory)
+        return x
 
     def step(self, x: Array, cache: Cache, position: Array | int) -> tuple[Array, Cache]:
         """One position over per-layer parameters: [batch, width] to the same, and the cache."""
@@ -226,8 +241,9 @@ def unstack(params: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 def _join(layer: dict[str, Any]) -> dict[str, Any]:
     parts = dict(layer["attention"])
     three = [parts.pop(name) for name in ("query", "key", "value")]
+    on_host = all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(three))
     joined = {
-        leaf: jnp.concatenate([part[leaf] for part in three], axis=-1)
+        leaf: (np if on_host else jnp).concatenate([part[leaf] for part in three], axis=-1)
         for leaf in ("kernel", "bias")
     }
     return {**layer, "attention": {**parts, "query_key_value": joined}}

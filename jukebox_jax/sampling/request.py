@@ -39,6 +39,7 @@ class Request:
       prompt: sound files to go on from, one for all songs or one for each.
       prompt_seconds: of each prompt; None for all of it.
       align: also find when each word is sung.
+      weights: how priors are held, see `Jukebox.load`; "" as they were saved.
       settings: how codes are drawn.
     """
 
@@ -52,6 +53,7 @@ class Request:
     prompt: tuple[str, ...] = ()
     prompt_seconds: float | None = None
     align: bool = False
+    weights: str = ""
     settings: Settings = DEFAULTS
 
 
@@ -104,6 +106,7 @@ def read(config: Mapping[str, Any]) -> Request:
             prompt=_names(given.get("prompt", ())),
             prompt_seconds=_number(given, "prompt_seconds"),
             align=bool(given.get("align", False)),
+            weights=str(given.get("weights", "")),
             settings=Settings(**settings),
         )
     except TypeError as error:
@@ -124,6 +127,7 @@ def load(request: Request) -> Arguments:
     jukebox = Jukebox.load(
         vqvae=request.vqvae,
         priors=tuple(name if name.strip("- ") else None for name in request.priors),
+        weights=request.weights or None,
     )
     codes: tuple[np.ndarray | None, ...] = tuple(
         saved.pop(level, None) for level in range(len(jukebox.hops))

@@ -134,7 +134,12 @@ def decode(model: VQVAE, weights: Weights, codes: Array, level: int) -> Array:
 
 
 def encode_long(
-    model: VQVAE, weights: Weights, audio: np.ndarray, *, piece: int = pieces.SAMPLES
+    model: VQVAE,
+    weights: Weights,
+    audio: np.ndarray,
+    *,
+    piece: int = pieces.SAMPLES,
+    levels: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, ...]:
     """`encode` of audio of any length in constant device memory.
 
@@ -143,9 +148,11 @@ def encode_long(
       weights: what it has learnt.
       audio: f32[batch, samples, 1] on the host; samples are a multiple of the largest hop.
       piece: audio samples to compute at once, of all items together, about.
+      levels: which are computed; all by default.
 
     Returns:
-      For each level, finest first, i32[batch, samples / hop] on the host, as `encode` gives.
+      For each level, finest first or as asked for, i32[batch, samples / hop] on the host, as
+      `encode` gives.
 
     Raises:
       ValueError: the audio does not fit the model.
@@ -159,7 +166,7 @@ def encode_long(
         compute = functools.partial(_encode, model, weights, level=level)
         return pieces.encode(compute, audio, model.hops[level], margin, piece)
 
-    return tuple(one(level) for level in range(model.levels))
+    return tuple(one(level) for level in (range(model.levels) if levels is None else levels))
 
 
 def decode_pieces(

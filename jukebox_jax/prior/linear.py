@@ -1,0 +1,79 @@
+"""A linear map whose kernel is of floats, or of 8-bit whole numbers with a scale for each output.
+
+With floats it is Flax's `Dense`, to the bit. Whole numbers are made once, by `quantize`, from the
+parameters that decoding reads: a step of decoding reads all kernels and does little else, so a
+kernel of a quarter of the bytes is what makes it faster, where a device turns numbers as it reads
+them. The scale multiplies the product, not the kernel, so no kernel of floats is ever formed
+outside the product. On a CPU products of whole numbers are slower than those of floats.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+LARGEST = 127
+"""The largest whole number; the smallest is its negative, so that scales are symmetric."""
+
+
+class Dense(nn.Module):
+    """A linear map of the last axis, with a bias.
+
+    Attributes:
+      features: width of the output.
+      dtype: compute type.
+      kernel_init: how the kernel starts; the bias starts at 0.
+    """
+
+    features: int
+    dtype: str
+    kernel_init: Callable[..., Any]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., any width] to [..., features]."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        x, kernel, bias = (each.astype(self.dtype) for each in (x, kernel, bias))
+        last = (((x.ndim - 1,), (0,)), ((), ()))
+        if not self.has_variable("params", "scale"):
+            return jax.lax.dot_general(x, kernel, last) + bias
+        product = jax.lax.dot_general(x, kernel, last, preferred_element_type=jnp.float32)
+        return (product * self.get_variable("params", "scale")).astype(self.dtype) + bias
+
+
+def quantize(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Kernels of layers as 8-bit whole numbers, each output with a scale of its own.
+
+    Args:
+      params: what `prior.unstack` gave, on the host or on a device. What is quantised already
+        comes back as it is; embeddings, norms and biases stay as they are, and so do the heads.
+
+    Returns:
+      The tree, where beside each such kernel, i8[width, features], stands f32[features], `scale`.
+    """
+    stack = {
+        name: _quantized(part) if name.startswith("layer_") else part
+        for name, part in params["transformer"].items()
+    }
+    return {**params, "transformer": stack}
+
+
+def is_quantized(params: Mapping[str, Any]) -> bool:
+    """Whether a tree holds kernels of whole numbers."""
+    return any(leaf.dtype == jnp.int8 for leaf in jax.tree.leaves(params))
+
+
+def _quantized(tree: Mapping[str, Any]) -> dict[str, Any]:
+    if "kernel" not in tree or "scale" in tree:
+        inner = {key: _quantized(one) for key, one in tree.items() if isinstance(one, Mapping)}
+        return {**tree, **inner}
+    kernel = np.asarray(tree["kernel"], np.float32)
+    most = np.abs(kernel).max(axis=0)
+    scale = np.where(most > 0, most / LARGEST, 1.0).astype(np.float32)
+    whole = np.clip(np.rint(kernel / scale), -LARGEST, LARGEST).astype(np.int8)
+    return {**tree, "kernel": whole, "scale": scale}
