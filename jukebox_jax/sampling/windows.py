@@ -6,6 +6,7 @@ Integer arithmetic alone, in codes of one level: no model, no sound and no array
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,22 @@ class Window:
     start: int
     known: int
     until: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """Windows of one song of which each goes on from the one before.
+
+    Attributes:
+      first: where its own codes begin; before it, none are read.
+      kept: from where on its codes are wanted. Those before are known already or, where the lane
+        begins anew, a past of its own that is thrown away.
+      windows: in order.
+    """
+
+    first: int
+    kept: int
+    windows: tuple[Window, ...]
 
 
 def starts(total: int, context: int, hop: int) -> tuple[int, ...]:
@@ -52,6 +69,46 @@ def windows(total: int, context: int, hop: int, filled: int = 0) -> tuple[Window
         if filled < start + until:
             found.append(Window(start, filled - start, until))
             filled = start + until
+    return tuple(found)
+
+
+def lanes(
+    total: int,
+    context: int,
+    hop: int,
+    filled: int = 0,
+    *,
+    pieces: int = 1,
+    overlap: int = 0,
+    factor: int = 1,
+) -> tuple[Lane, ...]:
+    """A level as lanes that do not wait for each other.
+
+    One piece is the exact sampler: all windows in one lane. Of several, each but the first begins
+    `overlap` codes before its own, or more where a window would not fit into the level otherwise.
+
+    Args:
+      total: codes of the level.
+      context: codes of a window.
+      hop: codes from one window to the next.
+      filled: codes of the level that there are already.
+      pieces: into how many the level is cut.
+      overlap: codes from which on a piece begins before its own.
+      factor: of which first codes are multiples.
+    """
+    cuts = [total * piece // pieces for piece in range(pieces)]
+    bounds = [cut - cut % factor for cut in cuts] + [total]
+    found = []
+    for begin, end in pairwise(bounds):
+        if end <= max(begin, filled):
+            continue
+        first, known = 0, filled
+        if begin > filled:
+            first = max(0, min(begin - overlap, total - context))
+            first, known = first - first % factor, 0
+        laid = windows(end - first, context, hop, known)
+        moved = tuple(dataclasses.replace(one, start=one.start + first) for one in laid)
+        found.append(Lane(first, max(begin, filled), moved))
     return tuple(found)
 
 
