@@ -126,7 +126,6 @@ def behind_seams(step: Level) -> np.ndarray:
         step.hop,
         pieces=step.pieces,
         overlap=step.overlap,
-        factor=max(step.factor, 1),
     )
     for lane in laid[1:]:
         found[lane.kept : lane.kept + max(step.context // 8, 1)] = True

@@ -205,7 +205,6 @@ def _floor(work: Work, step: Level, held: list[np.ndarray]) -> _Floor:
             filled,
             pieces=step.pieces,
             overlap=step.overlap,
-            factor=max(step.factor, 1),
         ):
             last = laid.windows[-1]
             own = np.full(last.start + last.until - laid.first, plans.UNKNOWN, np.int32)
@@ -294,8 +293,8 @@ def _begin(
         past = np.tile(past, (2, 1))
     settings = floor.drawing.at(rows.tolist(), starts.tolist())
     settings["forced"] = _forced(work.plan, step, rows, starts)
-    if work.hook is not None:
-        settings |= {"hook": work.hook, "level": step.level}
+    settings["hook"] = work.hook
+    settings["level"] = step.level if work.hook is not None else 0  # each is compiled anew
     chosen = keys[rows]
 
     def draw(state: Decoding, until: int) -> Decoding:

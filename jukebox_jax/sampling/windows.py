@@ -73,19 +73,12 @@ def windows(total: int, context: int, hop: int, filled: int = 0) -> tuple[Window
 
 
 def lanes(
-    total: int,
-    context: int,
-    hop: int,
-    filled: int = 0,
-    *,
-    pieces: int = 1,
-    overlap: int = 0,
-    factor: int = 1,
+    total: int, context: int, hop: int, filled: int = 0, *, pieces: int = 1, overlap: int = 0
 ) -> tuple[Lane, ...]:
-    """A level as lanes that do not wait for each other.
+    """A level as lanes that do not wait for each other, whose windows lie as in one lane.
 
     One piece is the exact sampler: all windows in one lane. Of several, each but the first begins
-    `overlap` codes before its own, or more where a window would not fit into the level otherwise.
+    anew, with a window that has `overlap` codes or more before the piece's own.
 
     Args:
       total: codes of the level.
@@ -94,21 +87,25 @@ def lanes(
       filled: codes of the level that there are already.
       pieces: into how many the level is cut.
       overlap: codes from which on a piece begins before its own.
-      factor: of which first codes are multiples.
     """
     cuts = [total * piece // pieces for piece in range(pieces)]
-    bounds = [cut - cut % factor for cut in cuts] + [total]
+    bounds = [cut - cut % hop for cut in cuts] + [total]
+    grid = starts(total, context, hop)
     found = []
     for begin, end in pairwise(bounds):
-        if end <= max(begin, filled):
+        kept = max(begin, filled)
+        if end <= kept:
             continue
         first, known = 0, filled
         if begin > filled:
-            first = max(0, min(begin - overlap, total - context))
-            first, known = first - first % factor, 0
-        laid = windows(end - first, context, hop, known)
-        moved = tuple(dataclasses.replace(one, start=one.start + first) for one in laid)
-        found.append(Lane(first, max(begin, filled), moved))
+            first = known = max(start for start in grid if start <= max(begin - overlap, 0))
+        laid = []
+        for start in grid:
+            until = min(context, end - start)
+            if start >= first and known < start + until:
+                laid.append(Window(start, known - start, until))
+                known = start + until
+        found.append(Lane(first, kept, tuple(laid)))
     return tuple(found)
 
 
