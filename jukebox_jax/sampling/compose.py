@@ -161,6 +161,12 @@ def stream(
 
 def _stream(work: Work, devices: Sequence[Any]) -> Iterator[Chunk]:
     held = list(work.plan.given)
+    for step in work.plan.levels:
+        stage = work.jukebox.priors[step.level]
+        assert stage is not None  # the plan has only levels with a prior
+        size = sum(leaf.size for leaf in jax.tree.leaves(stage.weights))
+        size *= jax.numpy.dtype(stage.model.dtype).itemsize
+        log.info("level %d: %.2f GB of weights on each of its devices", step.level, size / 1e9)
     for drawn in scheduler.run(work, work.plan.levels, held, devices):
         wanted = work.plan.samples // work.jukebox.hops[drawn.level]
         for chunk in drawn.chunks:
