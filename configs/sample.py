@@ -33,10 +33,13 @@ def get_config() -> ml_collections.ConfigDict:
     config.prompt_seconds = 0.0  # of the prompt; 0 for all of it
     config.levels = ()  # which to sample; () for all from the highest that is given downwards
 
-    # One number, or one for each level, finest first.
+    # One value, or one for each level, finest first: a number, or [[second, number], ...] of the
+    # recording. A song of the list may have its own under the same names.
     config.temperature = (0.99,)
     config.top_k = (0,)  # 0 for off
     config.top_p = (0.0,)  # 0 for off
+    config.guidance = (1.0,)  # more follows labels more closely, by priors with label dropout
+    config.guide_lyrics = False  # and lyrics too
     config.hop_fraction = ()  # of the context; () for 0.125 at the top and 0.5 below
 
     config.seed = 0  # song i has seed + i, unless the list of songs says otherwise
@@ -47,5 +50,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.chunk = 256  # codes between two looks at the progress
     # Also write when each word is sung, as level_{top}/item_{i}.lrc, .srt and .json.
     config.align = False
+    # More than 1: so many pieces of a level side by side. Faster for few songs, but approximate.
+    config.approximate_pieces = (1,)
+    config.approximate_overlap = 0.25  # of the context, a past that each piece draws for itself
     config.allow_unknown = False  # take unknown labels, as if nothing was known
     return config

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jukebox_jax.models import Jukebox as Jukebox
     from jukebox_jax.prior.prior import Prior as Prior
     from jukebox_jax.sampling.compose import sample as sample
+    from jukebox_jax.sampling.compose import stream as stream
     from jukebox_jax.sampling.generate import generate as generate
     from jukebox_jax.training.loop import train_and_evaluate as train_and_evaluate
     from jukebox_jax.vqvae.vqvae import VQVAE as VQVAE
@@ -29,6 +30,7 @@ _HOMES = {
     "features": "jukebox_jax.analysis.features",
     "generate": "jukebox_jax.sampling.generate",
     "sample": "jukebox_jax.sampling.compose",
+    "stream": "jukebox_jax.sampling.compose",
     "train_and_evaluate": "jukebox_jax.training.loop",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "features",
     "generate",
     "sample",
+    "stream",
     "train_and_evaluate",
 ]
 __version__ = "0.1.0"

@@ -225,6 +225,55 @@ def test_a_short_recording_is_the_beginning_of_one_full_window() -> None:
     assert all(map(np.array_equal, again, short))
 
 
+# What steers it; `generate` says what each does to a window.
+
+
+def untitled() -> Jukebox:
+    """Of `noisy` the top level alone, said to know songs without labels."""
+    (*_, top) = counting.noisy().priors
+    assert top is not None
+    known = dataclasses.replace(top, model=top.model.clone(label_dropout=0.5))
+    return Jukebox(counting.sound(), (None, None, known))
+
+
+def test_each_song_is_steered_by_itself() -> None:
+    """Guided songs and others do not meet in a batch, so that others are as ever."""
+    own: tuple[dict, ...] = ({}, {"guidance": 40.0}, {"temperature": [[0, 0.99], [1.6, 0.05]]})
+    steered = [
+        dataclasses.replace(song, labels={**song.labels, **more})
+        for song, more in zip(songs(3), own, strict=True)
+    ]
+    top = compose.sample(untitled(), steered, 40 * TOP, levels=(2,)).codes[2]
+    assert np.array_equal(top[0], noise()[2][0]) and not np.array_equal(top[1], noise()[2][1])
+    assert not np.array_equal(top[2], noise()[2][2])
+
+
+def test_labels_of_single_levels_are_those_of_their_level() -> None:
+    other = {"levels": {"1": {"artist": "the copper foxes"}}}
+    found = compose.sample(counting.noisy(), songs(3, **other), 40 * TOP).codes
+    assert np.array_equal(found[2], noise()[2]) and not np.array_equal(found[1], noise()[1])
+
+
+def no_sevens(logits: Any, level: int, position: Any, codes: Any) -> Any:
+    return logits.at[:, 7].set(-np.inf) if level == 2 else logits
+
+
+def test_forced_codes_are_kept_and_hooks_obeyed_across_windows() -> None:
+    forced = np.full((3, 60), plans.UNKNOWN)
+    forced[0, 30:38], forced[1, 3] = 3, 7
+    assert (noise()[2] == 7).sum() > 1
+    found = compose.sample(
+        counting.noisy(),
+        songs(3),
+        40 * TOP,
+        levels=(2,),
+        forced=[None, None, forced],
+        hook=no_sevens,
+    ).codes[2]
+    assert (found[0, 30:38] == 3).all() and not (found[0] == 3).all()
+    assert [tuple(map(int, place)) for place in np.argwhere(found == 7)] == [(1, 3)]
+
+
 # What it costs, and what can be seen meanwhile.
 
 

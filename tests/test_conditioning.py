@@ -124,6 +124,28 @@ def test_dropped_labels_are_those_of_whole_songs() -> None:
         np.testing.assert_array_equal(dropped[name], labels[name])
 
 
+def test_nothing_told_is_what_is_dropped() -> None:
+    labels = {
+        "artist": np.array([[1], [2]], np.int32),
+        "genre": np.array([[1, 2], [2, -1]], np.int32),
+        "timing": np.ones((2, 3), np.int32),
+        "lyrics": np.ones((2, 4), np.int32),
+    }
+    text = (
+        "lyrics",
+        conditioning.make("lyrics", {"kind": "lyrics_prefix", "tokens": 4, "size": 9}),
+    )
+    signals = tuple((n, s) for n, s in SIGNALS if n in labels and n != "lyrics") + (text,)
+    told = conditioning.without(signals, labels)
+    dropped = conditioning.drop(signals, labels, 1.0, jax.random.key(0))  # type: ignore[arg-type]
+    for name, values in labels.items():
+        np.testing.assert_array_equal(told[name], dropped[name])
+        assert told[name].dtype == values.dtype and told[name].shape == values.shape
+    assert conditioning.hides(signals) and not conditioning.hides((text,))
+    assert conditioning.hides((text,), lyrics=True)
+    assert not conditioning.without(signals, labels, lyrics=True)["lyrics"].any()
+
+
 def test_signals_of_one_door_are_summed() -> None:
     model = conditioning.Conditioner(SIGNALS, 8, 6)
     labels, above = conditioning.example(SIGNALS, 8)

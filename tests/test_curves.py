@@ -253,6 +253,9 @@ def test_dropout_hides_a_song_from_all_of_them() -> None:
         for row, values in enumerate(np.asarray(dropped[name])):
             np.testing.assert_array_equal(values, hidden if lost[row] else found[name])
         assert dropped[name].dtype == labels[name].dtype
+    told = conditioning.without(SIGNALS, {name: values[:3] for name, values in labels.items()})
+    for name, values in told.items():
+        np.testing.assert_array_equal(values, dropped[name][np.flatnonzero(lost)[:3]])
 
 
 def test_names_are_collected() -> None:

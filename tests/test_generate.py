@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax.prior import prior
-from jukebox_jax.prior.conditioning import LyricsPrefix
+from jukebox_jax.prior.conditioning import Conditioning, LyricsPrefix
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.sampling import generate
 
@@ -226,6 +226,138 @@ def test_the_noise_of_a_window_is_that_of_its_place() -> None:
     for place in range(2):
         drawn = generate.draw(logits[:, place], jnp.asarray(uniform[place : place + 1]))
         assert drawn[0] == window[0, place]
+
+
+# What steers it.
+
+
+def test_settings_may_differ_from_place_to_place() -> None:
+    """The most probable code at every other place of two songs; of the third, none."""
+    model, params, conditioning = small()
+    empty = jnp.zeros((3, 48), jnp.int32)
+    alternate = jnp.where((jnp.arange(48) % 2 == 0) & (jnp.arange(3) < 2)[:, None], 1, 0)
+    window = np.asarray(
+        generate.generate(
+            model,
+            params,
+            empty,
+            0,
+            48,
+            conditioning,
+            seeds(3),
+            temperature=jnp.ones((3, 48)),
+            top_k=alternate,
+        )
+    )
+    assert np.array_equal(window[2], whole()[2]) and not np.array_equal(window[0], whole()[0])
+    best = np.asarray(logits_of(model, stacked(), jnp.asarray(window), conditioning).argmax(-1))
+    assert np.array_equal(window[:2, ::2], best[:2, ::2])
+    assert not np.array_equal(window[:2, 1::2], best[:2, 1::2])
+
+
+def test_rows_of_a_batch_may_stand_at_different_places() -> None:
+    model, params, conditioning = small()
+    fill = functools.partial(
+        generate.generate, model, params, jnp.zeros((3, 48), jnp.int32), 0, 48, conditioning
+    )
+    together = fill(seeds(3), start=jnp.array([0, 7, 100]))
+    assert np.array_equal(together[0], whole()[0])
+    assert np.array_equal(together[2], fill(seeds(3), start=100)[2])
+
+
+def test_guidance_goes_beyond_the_conditional_logits() -> None:
+    model, params, _ = small()
+    towards, away = np.random.default_rng(4).normal(size=(2, 3, 1, 16)).astype(np.float32)
+    given = Conditioning(start=jnp.asarray(towards))
+    both = Conditioning(start=jnp.concatenate([towards, away]))
+    empty, strength = jnp.zeros((3, 48), jnp.int32), jnp.array([1.0, 2.5, 0.0])
+
+    def fill(conditioning: Conditioning, **more: Any) -> np.ndarray:
+        return np.asarray(
+            generate.generate(model, params, empty, 0, 48, conditioning, seeds(3), top_k=1, **more)
+        )
+
+    window = fill(both, guidance=strength)
+    assert window.shape == (3, 48) and np.array_equal(window[0], fill(given)[0])
+    seen = jnp.asarray(window)
+    ends = [
+        np.asarray(logits_of(model, stacked(), seen, Conditioning(start=jnp.asarray(start))))
+        for start in (towards, away)
+    ]
+    mixed = ends[1] + np.asarray(strength)[:, None, None] * (ends[0] - ends[1])
+    assert np.array_equal(window, mixed.argmax(-1))
+    assert not np.array_equal(window[1], ends[0][1].argmax(-1))
+
+
+def test_forced_codes_are_taken_and_the_rest_is_drawn_around_them() -> None:
+    model, params, conditioning = small()
+    forced = np.full((3, 48), -1)
+    forced[:, [12, 13, 40]] = whole()[:, [12, 13, 40]]  # what would be drawn anyway
+    forced[1, 20:24] = 3
+    fill = functools.partial(
+        generate.generate, model, params, jnp.zeros((3, 48), jnp.int32), 0, 48, conditioning
+    )
+    window = np.asarray(fill(seeds(3), forced=jnp.asarray(forced)))
+    assert np.array_equal(window[[0, 2]], whole()[[0, 2]])
+    assert np.array_equal(window[1, :20], whole()[1, :20]) and (window[1, 20:24] == 3).all()
+    assert window[1, 40] == whole()[1, 40]
+    assert not np.array_equal(window[1, 24:40], whole()[1, 24:40])
+
+
+def above_the_last(logits: jax.Array, level: int, position: jax.Array, codes: jax.Array) -> Any:
+    """Forbids all but codes of the place's parity, and those up to the last one but for a few."""
+    places = jnp.arange(logits.shape[-1])
+    fits = (places % 2 == position[:, None] % 2) & (places >= jnp.minimum(codes[:, -1:], level))
+    return jnp.where(fits, logits, -jnp.inf)
+
+
+def test_what_a_hook_forbids_is_never_drawn() -> None:
+    model, params, conditioning = small()
+    start = jnp.array([0, 7, 100])
+    window = np.asarray(
+        generate.generate(
+            model,
+            params,
+            jnp.asarray(whole()),
+            5,
+            48,
+            conditioning,
+            seeds(3),
+            start=start,
+            hook=above_the_last,
+            level=12,
+        )
+    )
+    places = np.asarray(start)[:, None] + np.arange(48)
+    assert np.array_equal(window[:, :5], whole()[:, :5])
+    assert (window[:, 5:] % 2 == places[:, 5:] % 2).all()
+    assert (window[:, 5:] >= np.minimum(window[:, 4:-1], 12)).all()
+    assert len(np.unique(window[:, 5:])) > 5
+
+
+def test_a_hook_sees_the_codes_before_and_no_surplus(
+    flat: Prior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, params, conditioning = small()
+
+    def step(model: Any, _: Any, code: Any, *rest: Any) -> Any:
+        return jnp.zeros((code.shape[0], model.bins + 10)), ()  # of which ten are no codes
+
+    monkeypatch.setattr(prior, "step", step)
+
+    def count(logits: Any, level: int, position: Any, codes: Any) -> Any:
+        assert logits.shape == (2, flat.bins) and codes.shape == (2, 48)
+        known = (codes >= 0).sum(axis=1)  # as many as there are before, the latest last
+        following = jnp.where(known > 0, codes[:, -1] + known, 1) % flat.bins
+        return jnp.where(jnp.arange(flat.bins) == following[:, None], 0, -jnp.inf)
+
+    window = generate.generate(
+        flat, params, jnp.zeros((2, 48), jnp.int32), 0, 48, conditioning, seeds(2), hook=count
+    )
+    expected = [1]
+    for known in range(1, 48):
+        expected.append((expected[-1] + known) % flat.bins)
+    assert window.tolist() == [expected] * 2
 
 
 def test_one_compilation_for_all_windows() -> None:

@@ -116,6 +116,27 @@ def test_codes_that_cannot_be(codes: Any, message: str) -> None:
     refused(message, ONE * 2, 4.0, codes=codes)
 
 
+def test_forced_codes_may_have_gaps_where_their_level_is_sampled() -> None:
+    codes = np.array([[1, -1, 1, -1]])
+    made = plans.plan(counting.jukebox(), ONE * 2, 4.0, forced=[None, None, codes])
+    assert made.forced[2].tolist() == codes.tolist() * 2 and made.forced[0].shape == (2, 0)
+    refused(
+        "codes of level 0 are forced, but it is not to be sampled",
+        ONE,
+        4.0,
+        forced=[codes, None, None],
+        levels=(2,),
+    )
+    refused(f"level 2 hold {BINS}, but", ONE, 4.0, forced=[None, None, codes * BINS])
+
+
+def test_a_song_that_cannot_be_steered() -> None:
+    labels = {"levels": {3: {"temperature": 1.0}}}
+    refused("song 0 has labels for level 3: the VQ-VAE has", (Song("", 0, labels),), 4.0)
+    refused("temperature=0 at level 2 of song 1", (*ONE, Song("", 0, {"temperature": 0})), 4.0)
+    refused("guidance at level 2: its prior was trained", ONE, 4.0, settings=Settings(guidance=2))
+
+
 def test_one_row_of_codes_serves_all_songs() -> None:
     made = plans.plan(counting.jukebox(), ONE * 3, codes=[None, None, np.ones((1, 40), int)])
     assert made.given[2].shape == (3, 40) and [step.level for step in made.levels] == [1, 0]

@@ -39,7 +39,8 @@ def test_the_config_says_what_is_published() -> None:
     found = request.read(default())
     assert found.priors == ("runs/level_0", "runs/level_1", "runs/level_2")
     assert found.songs == () and found.seconds is None and found.levels is None
-    assert found.settings == Settings(temperature=(0.99,), top_k=(0,), top_p=(0.0,))
+    once: dict[str, Any] = dict(temperature=(0.99,), top_k=(0,), top_p=(0.0,), guidance=(1.0,))
+    assert found.settings == Settings(**once, approximate_pieces=(1,))
 
 
 def test_values_are_taken_in_every_form() -> None:

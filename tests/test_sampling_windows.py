@@ -59,3 +59,26 @@ def test_songs_side_by_side_have_one_shape_and_one_past(
     filled: list[int], batch: int, expected: list[tuple[int, ...]]
 ) -> None:
     assert windows.groups(filled, batch) == tuple(expected)
+
+
+@pytest.mark.parametrize("filled", [0, 5, 20, 39, 40])
+@pytest.mark.parametrize(("pieces", "overlap"), [(1, 0), (3, 0), (3, 5), (4, 30), (100, 2)])
+def test_lanes_keep_every_missing_code_once(filled: int, pieces: int, overlap: int) -> None:
+    wanted = np.zeros(40, int)
+    whole = {(window.start, window.start + 8) for window in windows.windows(40, 8, 4)}
+    for lane in windows.lanes(40, 8, 4, filled, pieces=pieces, overlap=overlap):
+        place = filled if lane.first == 0 and lane.kept == filled else lane.first
+        for window in lane.windows:
+            assert (window.start, window.start + 8) in whole and window.start >= lane.first
+            assert window.start + window.known == place
+            place = window.start + window.until
+        assert lane.kept in (filled, 0) or lane.kept - lane.first >= min(overlap, lane.kept)
+        wanted[lane.kept : place] += 1
+    assert wanted.tolist() == [0] * filled + [1] * (40 - filled)
+
+
+def test_one_piece_is_the_exact_sampler() -> None:
+    for filled in (0, 13, 19):
+        (lane,) = windows.lanes(20, 8, 4, filled)
+        assert lane.windows == windows.windows(20, 8, 4, filled)
+    assert windows.lanes(20, 8, 4, 20) == ()

@@ -9,6 +9,7 @@ summed door by door. Nothing here knows of codes to come.
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,17 +20,19 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import alphabet, schedule
+from jukebox_jax.prior import alphabet, mixture, schedule
 from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.curves import Curve, Events, Track
 from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
+from jukebox_jax.prior.mixture import Mixture
 from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
 __all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Codes", "Conditioner", "Conditioning"]
 __all__ += ["Curve", "Events", "Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal"]
 __all__ += ["Timing", "Track", "Vocabulary"]
-__all__ += ["drop", "encode", "example", "lyrics_of", "make", "vocabulary_from_json"]
+__all__ += ["drop", "encode", "example", "hides", "lyrics_of", "make", "vocabulary_from_json"]
+__all__ += ["without"]
 
 KINDS: dict[str, type] = {
     "label": Label,
@@ -42,6 +45,9 @@ KINDS: dict[str, type] = {
     "lyrics_prefix": LyricsPrefix,
 }
 """The kinds of signals by the name that a config calls them."""
+
+_HIDDEN = (Label, Curve, Track, Events)  # what label dropout hides
+_TEXT = (Lyrics, LyricsPrefix)
 
 
 @jax.tree_util.register_dataclass
@@ -100,7 +106,8 @@ def encode(
     *,
     allow_unknown: bool = False,
     rate: int = 44100,
-) -> dict[str, np.ndarray]:
+    mixtures: bool = False,
+) -> dict[str, Any]:
     """All signals over a span of a song, on the host, without the batch axis.
 
     A label that changes during the song (see `schedule`) is the one in force in the span's middle.
@@ -113,6 +120,8 @@ def encode(
       length: codes in the span.
       allow_unknown: unknown and missing labels become the reserved 0.
       rate: samples a second of the span.
+      mixtures: labels may be weighted mixtures (see `mixture`), encoded as a `Mixture`. Batches
+        of them need `mixture.stack`.
 
     Raises:
       LabelError: a label that the model cannot take.
@@ -123,10 +132,12 @@ def encode(
         if isinstance(signal, Label) and schedule.is_schedule(song.labels.get(name))
     }
     song = dataclasses.replace(song, labels={**song.labels, **now}) if now else song
-    encoded = {
-        name: signal.encode(name, song, span, length, vocabularies.get(name), allow_unknown)
-        for name, signal in signals
-    }
+    encoded = {}
+    for name, signal in signals:
+        how: Any = signal.encode
+        if mixtures and isinstance(signal, Label) and mixture.is_mixture(song.labels.get(name)):
+            how = functools.partial(mixture.encode, signal)
+        encoded[name] = how(name, song, span, length, vocabularies.get(name), allow_unknown)
     return {name: values for name, values in encoded.items() if values is not None}
 
 
@@ -155,12 +166,45 @@ def drop(
     """Replaces all labels of a part of the batch by the reserved 0, so that it is learnt too."""
     dropped = dict(labels)
     for name, signal in signals:
-        if isinstance(signal, (Label, Curve, Track, Events)):
+        if isinstance(signal, _HIDDEN):
             values = labels[name]
             lost = jax.random.bernoulli(key, rate, (values.shape[0], 1))  # one draw for all labels
             lost = lost.reshape(-1, *(1 for _ in values.shape[1:]))
             dropped[name] = jnp.where(lost, signal.nothing(), values)
     return dropped
+
+
+def hides(signals: tuple[tuple[str, Any], ...], lyrics: bool = False) -> bool:
+    """Whether there is any signal of which `without` tells nothing."""
+    return any(isinstance(one, _HIDDEN + _TEXT * lyrics) for _, one in signals)
+
+
+def without(
+    signals: tuple[tuple[str, Any], ...], labels: Mapping[str, Any], lyrics: bool = False
+) -> dict[str, Any]:
+    """Labels of which nothing is known, as `drop` leaves them, on the host.
+
+    Args:
+      signals: the fields of `Prior.signals`.
+      labels: what `encode` gave, batched.
+      lyrics: also takes the text away.
+
+    Returns:
+      The same shapes.
+    """
+    told = dict(labels)
+    for name, signal in signals:
+        if not isinstance(signal, _HIDDEN + _TEXT * lyrics):
+            continue
+        values = labels[name]
+        if isinstance(values, Mixture):
+            told[name] = values.nothing()
+        elif isinstance(signal, _TEXT):
+            told[name] = np.zeros_like(values)
+        elif isinstance(signal, _HIDDEN):
+            nothing = np.asarray(signal.nothing()).astype(values.dtype)
+            told[name] = np.broadcast_to(nothing, values.shape)
+    return told
 
 
 def example(

@@ -15,6 +15,7 @@ from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer
+from jukebox_jax.prior.mixture import Mixture
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 from jukebox_jax.vqvae import coder
 
@@ -48,7 +49,8 @@ class Signal(Protocol):
 class Label:
     """A label of a whole song, or a bag of them: artist, genre, mood, instrument, ...
 
-    Encoded as i32[most]: ids, with -1 for unused slots. Embedded as the sum of what is in use.
+    Encoded as i32[most]: ids, with -1 for unused slots. Embedded as the sum of what is in use. A
+    `Mixture` is embedded as the weighted sum of its labels.
 
     Attributes:
       size: rows of the embedding; ids lie below it, and 0 is reserved for the unknown.
@@ -101,12 +103,14 @@ class Label:
         return np.array(ids + [UNUSED] * (self.most - len(ids)), np.int32)
 
     def embed(
-        self, values: Array, context: int, width: int, init_scale: float, dtype: str
+        self, values: Array | Mixture, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, most] to [batch, 1, width]."""
         table = _table(self.size, width, init_scale, dtype, "rows")
-        used = (values >= 0)[..., None]
-        rows = jnp.where(used, table(jnp.maximum(values, 0)), 0)
+        ids = values.ids if isinstance(values, Mixture) else values
+        rows = jnp.where((ids >= 0)[..., None], table(jnp.maximum(ids, 0)), 0)
+        if isinstance(values, Mixture):
+            rows = rows * values.weights[..., None].astype(rows.dtype)
         return jnp.sum(rows, axis=1, keepdims=True)
 
     def nothing(self) -> np.ndarray:

@@ -19,7 +19,7 @@ from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.prior import conditioning, lyrics, prior, subtitles, timed, transformer
 from jukebox_jax.prior.lyrics import Lyric
-from jukebox_jax.sampling import compose, windows
+from jukebox_jax.sampling import conditions, steering, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.plan import Plan
 from jukebox_jax.sampling.settings import DEFAULTS, Level, Settings
@@ -60,7 +60,8 @@ def align(
     ):
         seconds = path(weights) * jukebox.hops[level] / jukebox.rate
         name, _, alphabet = _lyrics(_stage(jukebox, level))
-        whole = lyrics.aligned(song.labels.get(name), alphabet, seconds)
+        text = steering.at_level(song, level).labels.get(name)
+        whole = lyrics.aligned(text, alphabet, seconds)
         read = np.flatnonzero(np.isfinite(seconds))
         if whole.times is None or not len(read):
             found.append(Lyric("", ()))
@@ -222,7 +223,7 @@ def _matrices(
     for group in windows.groups([0] * len(songs), settings.batch):
         rows = np.array(group)
         for start in reversed(begins):
-            conditioned = compose.conditioned(
+            conditioned = conditions.conditioned(
                 step, stage, params, songs, plan, codes, rows, start, settings.allow_unknown
             )
             window = np.zeros((len(rows), step.context), np.int32)
@@ -275,7 +276,7 @@ def _columns(
     span = Span(
         plan.starts[row] + start * step.samples, step.context * step.samples, plan.totals[row]
     )
-    value = songs[row].labels.get(name)
+    value = steering.at_level(songs[row], step.level).labels.get(name)
     text = Lyric.read(value, seconds=span.total / signal.rate).text
     size = len(lyrics.encoded(text, alphabet).tokens)
     return lyrics.indices(value, alphabet, signal.tokens, span, signal.rate), size

@@ -1,34 +1,31 @@
 """Windows into a level, levels into a recording.
 
-Plain Python between compiled calls. Levels go from the top down; each is filled window by window,
-each window conditioned on the codes above and on the labels of its own place in the song. Only the
-level at work has its weights on the device. Ancestral, primed, continued and upsampled sampling are
-one function: they differ in the codes that it starts from.
+Plain Python between compiled calls. `sample` goes from the top level down, each filled window by
+window, each window conditioned on the codes above and on the labels of its own place in the song;
+only the level at work has its weights on the device. Ancestral, primed, continued and upsampled
+sampling are one function: they differ in the codes that it starts from. `stream` draws the same
+codes in another order, all levels at once, and hands them over as they come.
 """
 
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from jukebox_jax.audio.song import Song
-from jukebox_jax.models import Jukebox, Stage
-from jukebox_jax.prior import prior
-from jukebox_jax.prior.conditioning import Conditioning
-from jukebox_jax.sampling import generate, windows
+from jukebox_jax.models import Jukebox
+from jukebox_jax.sampling import generate, price, scheduler
 from jukebox_jax.sampling import plan as plans
-from jukebox_jax.sampling.plan import Plan
+from jukebox_jax.sampling.scheduler import Chunk, Work
 from jukebox_jax.sampling.settings import DEFAULTS, Level
 from jukebox_jax.sampling.settings import Settings as Settings
 from jukebox_jax.vqvae import vqvae
 
 log = logging.getLogger(__name__)
-
-_condition = jax.jit(prior.condition, static_argnames="model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +50,8 @@ def sample(
     codes: Sequence[Any] | None = None,
     levels: Sequence[int] | None = None,
     settings: Settings = DEFAULTS,
+    forced: Sequence[Any] | None = None,
+    hook: generate.Hook | None = None,
     on_window: Callable[[int, np.ndarray], None] | None = None,
     on_level: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
     progress: bool = True,
@@ -78,6 +77,10 @@ def sample(
       levels: which levels to sample; by default all from the highest of which codes are given
         (from the top, where none are) down to the first without a prior.
       settings: how codes are drawn.
+      forced: codes that are taken instead of drawn wherever they are not `plan.UNKNOWN`, one
+        i32[songs or 1, length] or None a level, finest first: what lies between them is drawn
+        around them, from the left.
+      hook: changes logits before a code is drawn, see `generate.Hook`.
       on_window: called with a level and its codes so far, i32[songs, length] with
         `plan.UNKNOWN` behind what is known, after each window.
       on_level: called with a level, its codes and its audio as soon as it is complete.
@@ -88,13 +91,15 @@ def sample(
       ValueError: anything else that stands against it; before the first code is drawn.
     """
     songs = tuple(songs)
-    plan = plans.plan(jukebox, songs, seconds, codes=codes, levels=levels, settings=settings)
-    run = _Run(jukebox, songs, plan, settings, on_window, progress)
+    plan = plans.plan(
+        jukebox, songs, seconds, codes=codes, levels=levels, settings=settings, forced=forced
+    )
+    work = Work(jukebox, songs, plan, settings, hook)
     steps = {step.level: step for step in plan.levels}
     held, audio = list(plan.given), [np.zeros((len(songs), 0, 1), np.float32)] * len(plan.given)
     for level in reversed(range(len(held))):
         if level in steps:
-            held[level] = _fill(run, steps[level], held)
+            _fill(work, steps[level], held, on_window, progress)
         length = plan.samples // jukebox.hops[level]
         complete = held[level][:, :length]
         if min(plans.filled(complete)) == length:
@@ -103,6 +108,82 @@ def sample(
                 on_level(level, complete, audio[level])
     cut = (array[:, : plan.samples // hop] for array, hop in zip(held, jukebox.hops, strict=True))
     return Recording(codes=tuple(cut), audio=tuple(audio))
+
+
+def stream(
+    jukebox: Jukebox,
+    songs: Sequence[Song],
+    seconds: float | None = None,
+    *,
+    codes: Sequence[Any] | None = None,
+    levels: Sequence[int] | None = None,
+    settings: Settings = DEFAULTS,
+    forced: Sequence[Any] | None = None,
+    hook: generate.Hook | None = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Iterator[Chunk]:
+    """The codes that `sample` draws, as soon as each is there.
+
+    A window of a lower level begins when the codes above it exist, so that the finest level's
+    first codes come long before the top level is finished. All levels that are sampled have their
+    weights on their devices, from their first window to their last: as much memory as they have
+    together where one device serves them all. With several devices, levels and batches of songs
+    are drawn on them at the same time.
+
+    Args:
+      jukebox: as in `sample`, and so are the others.
+      songs: see there.
+      seconds: see there.
+      codes: see there.
+      levels: see there.
+      settings: see there.
+      forced: see there.
+      hook: see there.
+      devices: what to draw on; by default all that this process has, or where the weights lie if
+        the jukebox was loaded onto a mesh.
+
+    Yields:
+      Chunks of at most settings.chunk codes. Of each song and level they come in order, and
+      together make up what is missing (with approximate_pieces, each piece in its own order).
+
+    Raises:
+      LabelError: as in `sample`, and at the call, not at the first chunk.
+      ValueError: the same.
+    """
+    songs = tuple(songs)
+    plan = plans.plan(
+        jukebox, songs, seconds, codes=codes, levels=levels, settings=settings, forced=forced
+    )
+    work = Work(jukebox, songs, plan, settings, hook)
+    places: Sequence[Any] = devices if devices is not None else _devices(jukebox)
+    return _stream(work, places)
+
+
+def _stream(work: Work, devices: Sequence[Any]) -> Iterator[Chunk]:
+    held = list(work.plan.given)
+    for step in work.plan.levels:
+        stage = work.jukebox.priors[step.level]
+        assert stage is not None  # the plan has only levels with a prior
+        size = sum(leaf.size for leaf in jax.tree.leaves(stage.weights))
+        size *= jax.numpy.dtype(stage.model.dtype).itemsize
+        log.info("level %d: %.2f GB of weights on each of its devices", step.level, size / 1e9)
+    for drawn in scheduler.run(work, work.plan.levels, held, devices):
+        wanted = work.plan.samples // work.jukebox.hops[drawn.level]
+        for chunk in drawn.chunks:
+            if chunk.start < wanted:
+                yield dataclasses.replace(chunk, codes=chunk.codes[: wanted - chunk.start])
+    for step in work.plan.levels:
+        _tell_price(work, step, held)
+
+
+def _devices(jukebox: Jukebox) -> Sequence[Any]:
+    """All devices, or wherever arrays are if somebody has placed them."""
+    for stage in jukebox.priors:
+        if stage is not None and any(
+            isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(stage.weights)
+        ):
+            return (None,)
+    return jax.local_devices()
 
 
 def prime(
@@ -154,121 +235,49 @@ def decode(jukebox: Jukebox, codes: np.ndarray, level: int, *, batch: int = 16) 
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """What all levels of one recording share."""
-
-    jukebox: Jukebox
-    songs: tuple[Song, ...]
-    plan: Plan
-    settings: Settings
-    on_window: Callable[[int, np.ndarray], None] | None
-    progress: bool
-
-
-def _fill(run: _Run, step: Level, held: Sequence[np.ndarray]) -> np.ndarray:
-    """All codes of one level, i32[songs, step.total], given those of all levels so far."""
+def _fill(
+    work: Work,
+    step: Level,
+    held: list[np.ndarray],
+    on_window: Callable[[int, np.ndarray], None] | None,
+    progress: bool,
+) -> None:
+    """All codes of one level, i32[songs, step.total], into `held`, given those of all so far."""
     import tqdm
 
-    stage = run.jukebox.priors[step.level]
-    assert stage is not None  # the plan has only levels with a prior
-    params = jax.device_put(prior.unstack(stage.model, stage.weights))
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), step.level))(
-        np.array(run.plan.seeds, np.uint32)
-    )
-    codes = np.full((len(run.songs), step.total), plans.UNKNOWN, np.int32)
-    codes[:, : held[step.level].shape[1]] = held[step.level]
-    known = plans.filled(codes)
-    missing, begun = codes.size - sum(known), time.monotonic()
-    laid = {
-        filled: windows.windows(step.total, step.context, step.hop, filled) for filled in set(known)
-    }
-    # As far as any of the windows knows, so that one compilation serves them all.
-    most = max((window.known for found in laid.values() for window in found), default=0)
-    read = generate.reading(stage.model, most)
+    missing = len(work.songs) * step.total - sum(plans.filled(held[step.level]))
+    length, begun = work.plan.samples // step.samples, time.monotonic()
     with tqdm.tqdm(
         total=missing,
         desc=f"level {step.level}",
         unit=" codes",
-        disable=None if run.progress else True,
+        disable=None if progress else True,
     ) as bar:
-        for group in windows.groups(known, run.settings.batch):
-            rows = np.array(group)
-            for window in laid[known[group[0]]]:
-                conditioning = conditioned(
-                    step,
-                    stage,
-                    params,
-                    run.songs,
-                    run.plan,
-                    held,
-                    rows,
-                    window.start,
-                    run.settings.allow_unknown,
-                )
-                here = np.arange(window.start, window.start + window.until)
-                past = np.zeros((len(rows), step.context), np.int32)
-                past[:, : window.until] = codes[rows[:, None], here]
-                state = generate.begin(
-                    stage.model, params, past, window.known, conditioning, read=read
-                )
-                for position in range(window.known, window.until, run.settings.chunk):
-                    end = min(position + run.settings.chunk, window.until)
-                    state = generate.advance(
-                        stage.model,
-                        params,
-                        state,
-                        end,
-                        conditioning,
-                        keys[rows],
-                        start=window.start,
-                        temperature=step.temperature,
-                        top_k=step.top_k or None,
-                        top_p=step.top_p or None,
-                    )
-                    state.position.block_until_ready()
-                    bar.update((end - position) * len(set(group)))
-                # What a model drew of its lyric vocabulary is code 0 once its window is full.
-                drawn = np.maximum(np.asarray(state.window), 0)[:, window.known : window.until]
-                codes[rows[:, None], here[window.known :]] = drawn
-                if run.on_window is not None:
-                    length = run.plan.samples // step.samples
-                    run.on_window(step.level, codes[:, :length])
+        for drawn in scheduler.run(work, (step,), held):
+            bar.update(sum(len(chunk.codes) for chunk in drawn.chunks))
+            if drawn.full and on_window is not None:
+                codes = held[step.level][:, :length]
+                behind = np.logical_or.accumulate(codes == plans.UNKNOWN, axis=1)
+                on_window(step.level, np.where(behind, plans.UNKNOWN, codes))
     took = time.monotonic() - begun
     log.info(
         "level %d: %d codes in %.1f s, %.0f a second", step.level, missing, took, missing / took
     )
-    return codes
+    _tell_price(work, step, held)
 
 
-def conditioned(
-    step: Level,
-    stage: Stage,
-    params: Any,
-    songs: Sequence[Song],
-    plan: Plan,
-    held: Sequence[np.ndarray],
-    rows: np.ndarray,
-    start: int,
-    allow_unknown: bool = False,
-) -> Conditioning:
-    """What a window of one level is conditioned on, embedded.
-
-    Args:
-      step: the level.
-      stage: its prior.
-      params: the prior's parameters.
-      songs: all of a recording.
-      plan: where they stand in time.
-      held: the codes of all levels, finest first; those above are read.
-      rows: the songs that are sampled side by side.
-      start: the window's first code.
-      allow_unknown: see `Settings`.
-    """
-    labels = [plans.labels(plan, step, stage, songs, row, start, allow_unknown) for row in rows]
-    batched = {name: np.stack([one[name] for one in labels]) for name in labels[0]}
-    above = None
-    if step.factor:
-        first = start // step.factor
-        above = held[step.level + 1][rows, first : first + step.context // step.factor]
-    return _condition(stage.model, params, batched, above)
+def _tell_price(work: Work, step: Level, held: Sequence[np.ndarray]) -> None:
+    """Logs what pieces that were sampled side by side cost, where there were any."""
+    behind = price.behind_seams(step)
+    if not behind.any():
+        return
+    cost = price.of_plan(work.jukebox, work.songs, work.plan, step, held, work.settings)
+    log.warning(
+        "level %d is approximate, in %d pieces: %.3f bits a code under the exact windows, %.3f "
+        "just behind seams and %.3f elsewhere",
+        step.level,
+        step.pieces,
+        cost.mean(),
+        cost[:, behind].mean(),
+        cost[:, ~behind].mean(),
+    )

@@ -3,13 +3,15 @@
 A window is `context` codes of which the first are known. `begin` reads those in one pass, `advance`
 draws code after code up to a position and can be called again from there, `generate` is both. All
 are pure. The noise of a code is a function of its song's key and of its absolute position alone,
-so nothing that is drawn depends on batches, windows, chunks or interruptions. Nothing here knows
-where windows lie or what a song is.
+so nothing that is drawn depends on batches, windows, chunks or interruptions. What steers drawing
+(temperature, filters, guidance, forced codes, a function on the logits) is data or left out.
+Nothing here knows where windows lie or what a song is.
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,6 +25,11 @@ from jukebox_jax.prior.transformer import Cache
 
 _BURST = 16
 """Codes between two looks at whether the window is full: on a GPU each look stalls the device."""
+
+Hook = Callable[[Array, int, Array, Array], Array]
+"""A traced function of logits f32[batch, bins], the level, positions in the song's level i32[batch]
+and the codes before i32[batch, context], the latest last and -1 where the window holds none; it
+gives back logits, -inf for a code that is not to be drawn. It must leave one."""
 
 _COLUMNS = 64  # a long cumulative sum is taken in rows of this many
 
@@ -57,11 +64,15 @@ def generate(
     temperature: Array | float = 1.0,
     top_k: Array | int | None = None,
     top_p: Array | float | None = None,
+    guidance: Array | float | None = None,
+    forced: Array | None = None,
+    hook: Hook | None = None,
+    level: int = 0,
 ) -> Array:
     """Fills a window from `known` to `until`.
 
     One compilation serves all windows of a model and a batch size: what is known, what is wanted,
-    where the window lies and the three settings are data. A setting that is off (0 or None)
+    where the window lies and the settings are data. A setting that is off (0 or None)
     leaves its computation out.
 
     Args:
@@ -70,13 +81,21 @@ def generate(
       window: i32[batch, context]; from `known` on it does not matter.
       known: how many codes are given, from 0 to context.
       until: the position to stop before; codes from there on come back as they were.
-      conditioning: what `prior.condition` gave.
+      conditioning: what `prior.condition` gave; with guidance that of 2 * batch songs, those that
+        are guided towards and then what they are guided away from.
       keys: [batch] typed random keys, one a song, of its seed and the level.
-      start: absolute position of the window's first code, for the noise.
-      temperature: divides the logits; above 0. One number, or one a song, as the next two.
+      start: absolute position of the window's first code, for the noise; one, or i32[batch].
+      temperature: divides the logits; above 0. One number, one a song, or [batch, context], one a
+        place of the window, as the next three.
       top_k: draw among the codes whose logit is not below the k-th largest. 1 draws the most
         probable code, of equals the one of lower index.
       top_p: draw among the fewest codes whose probability together exceeds this.
+      guidance: how far logits go from the unconditional ones, 0, by way of the conditional ones,
+        1, and beyond (classifier-free guidance, Ho and Salimans 2022, equation 6 with w + 1).
+      forced: i32[batch, context], codes that are taken as they are; negative where one is drawn.
+      hook: changes logits, see `Hook`, after guidance and before all else; static, so that each
+        is compiled once: give the same function again.
+      level: what the hook is told; static.
 
     Returns:
       i32[batch, context]. Where the vocabulary of the logits is larger than `model.bins`, the
@@ -86,9 +105,26 @@ def generate(
       ValueError: a setting given as a plain number lies out of range.
     """
     _check(temperature, top_k, top_p)
+    batch = window.shape[0]
+    if guidance is not None:
+        window = jnp.tile(window, (2, 1))
     state = begin(model, params, window, known, conditioning)
     settings = dict(temperature=temperature, top_k=_or_off(top_k), top_p=_or_off(top_p))
-    return advance(model, params, state, until, conditioning, keys, start=start, **settings).window
+    state = advance(
+        model,
+        params,
+        state,
+        until,
+        conditioning,
+        keys,
+        start=start,
+        guidance=guidance,
+        forced=forced,
+        hook=hook,
+        level=level,
+        **settings,
+    )
+    return state.window[:batch]
 
 
 @functools.partial(jax.jit, static_argnames=("model", "read"))
@@ -129,7 +165,7 @@ def reading(model: Prior, known: int) -> int:
     )
 
 
-@functools.partial(jax.jit, static_argnames="model", donate_argnames="state")
+@functools.partial(jax.jit, static_argnames=("model", "hook", "level"), donate_argnames="state")
 def advance(
     model: Prior,
     params: Params,
@@ -142,12 +178,18 @@ def advance(
     temperature: Array | float = 1.0,
     top_k: Array | int | None = None,
     top_p: Array | float | None = None,
+    guidance: Array | float | None = None,
+    forced: Array | None = None,
+    hook: Hook | None = None,
+    level: int = 0,
 ) -> Decoding:
     """Draws the codes from `state.position` to `until`; the state that is passed in is used up.
 
-    Arguments as in `generate`, but that a setting is off only as None.
+    Arguments as in `generate`, but that a setting is off only as None, and that with guidance the
+    state is one of 2 * batch windows, of which the second half repeats the first.
     """
     until = jnp.asarray(until, jnp.int32)
+    starts = jnp.broadcast_to(jnp.asarray(start, jnp.int32), keys.shape)
 
     def one(_: Any, state: Decoding) -> Decoding:
         # A burst that reaches `until` draws its last code again and again. That changes nothing:
@@ -157,8 +199,22 @@ def advance(
             state.window, jnp.maximum(position - 1, 0), axis=1, keepdims=False
         )
         logits, cache = prior.step(model, params, before, conditioning, state.cache, position)
-        kept = keep(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-        code = draw(kept, noise(keys, start + position)) - (logits.shape[-1] - model.bins)
+        if guidance is not None:
+            logits = _guided(logits, _column(_now(guidance, position)))
+        if hook is not None:
+            logits = _hooked(hook, level, logits, model.bins, starts, state.window, position)
+        kept = keep(
+            logits,
+            temperature=_now(temperature, position),
+            top_k=_now(top_k, position),
+            top_p=_now(top_p, position),
+        )
+        code = draw(kept, noise(keys, starts + position)) - (logits.shape[-1] - model.bins)
+        if forced is not None:
+            given = _now(forced, position)
+            code = jnp.where(given >= 0, given, code)
+        if guidance is not None:
+            code = jnp.tile(code, 2)
         window = jax.lax.dynamic_update_slice_in_dim(state.window, code[:, None], position, axis=1)
         return Decoding(window=window, cache=cache, position=position + 1)
 
@@ -170,8 +226,10 @@ def advance(
 
 
 def noise(keys: Array, position: Array | int) -> Array:
-    """The noise that decides one code: f32[batch] in [0, 1), from [batch] keys and its place."""
-    return jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, position)))(keys)
+    """The noise that decides one code: f32[batch] in [0, 1), from [batch] keys and its places."""
+    places = jnp.broadcast_to(jnp.asarray(position), keys.shape)
+    one = jax.vmap(lambda key, place: jax.random.uniform(jax.random.fold_in(key, place)))
+    return one(keys, places)
 
 
 def keep(
@@ -269,6 +327,39 @@ def _cumulative(values: Array) -> Array:
     inside = jnp.cumsum(grid, axis=-1)
     before = jnp.cumsum(inside[..., -1:], axis=1) - inside[..., -1:]
     return (inside + before).reshape(batch, rows * _COLUMNS)[:, :length]
+
+
+def _now(setting: Any, position: Array) -> Any:
+    """What of a setting holds at one place of the window, where it has one a place."""
+    if getattr(setting, "ndim", 0) < 2:
+        return setting
+    return jax.lax.dynamic_index_in_dim(setting, position, axis=1, keepdims=False)
+
+
+def _guided(logits: Array, guidance: Array) -> Array:
+    """f32[batch, ...] of f32[2 * batch, ...]; just the conditional ones where guidance is 1."""
+    towards, away = jnp.split(logits, 2)
+    return jnp.where(guidance == 1, towards, away + guidance * (towards - away))
+
+
+def _hooked(
+    hook: Hook,
+    level: int,
+    logits: Array,
+    bins: int,
+    starts: Array,
+    window: Array,
+    position: Array,
+) -> Array:
+    """Logits as a hook leaves them; it sees those of codes alone."""
+    batch, context = logits.shape[0], window.shape[1]
+    before = jnp.roll(jnp.maximum(window[:batch], 0), -position, axis=1)
+    before = jnp.where(jnp.arange(context) >= context - position, before, -1)
+    surplus, own = jnp.split(logits, [logits.shape[1] - bins], axis=1)
+    own = hook(own, level, starts + position, before)
+    # What is drawn of the surplus becomes code 0, and so goes where that goes.
+    surplus = jnp.where(own[:, :1] == -jnp.inf, -jnp.inf, surplus)
+    return jnp.concatenate([surplus, own], axis=1)
 
 
 def _column(setting: Array | float) -> Array:

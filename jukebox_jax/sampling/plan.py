@@ -18,6 +18,7 @@ from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.prior import conditioning
 from jukebox_jax.prior.conditioning import Codes, LabelError
 from jukebox_jax.sampling import settings as settings_
+from jukebox_jax.sampling import steering
 from jukebox_jax.sampling.settings import Level, Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Plan:
       starts: for each song, where in it the recording begins, in samples.
       totals: for each song, its whole length in samples.
       seeds: for each song, the seed of its noise.
+      forced: for each level, finest first, codes that are not drawn but taken, i32[songs, length]
+        with `UNKNOWN` wherever one is drawn; () for none at all.
     """
 
     samples: int
@@ -47,6 +50,7 @@ class Plan:
     starts: tuple[int, ...]
     totals: tuple[int, ...]
     seeds: tuple[int, ...]
+    forced: tuple[np.ndarray, ...] = ()
 
 
 def plan(
@@ -57,6 +61,7 @@ def plan(
     codes: Sequence[Any] | None = None,
     levels: Sequence[int] | None = None,
     settings: Settings = settings_.DEFAULTS,
+    forced: Sequence[Any] | None = None,
 ) -> Plan:
     """Checks everything and lays it out; arguments as in `compose.sample`.
 
@@ -67,6 +72,7 @@ def plan(
     if not songs:
         raise ValueError("no songs to sample: give at least one")
     given = _given(jukebox, len(songs), codes)
+    taken = _given(jukebox, len(songs), forced, gaps=True)
     samples = _samples(jukebox, seconds, given)
     given = tuple(
         array[:, : samples // hop] for array, hop in zip(given, jukebox.hops, strict=True)
@@ -77,9 +83,20 @@ def plan(
     for step in checked:
         _check_above(jukebox, step, length, given, wanted)
     starts, totals = times(jukebox.rate, songs, samples)
-    made = Plan(samples, checked, given, starts, totals, seeds(songs, settings.seed))
+    for level, array in enumerate(taken):
+        if (array != UNKNOWN).any() and level not in wanted:
+            raise ValueError(f"codes of level {level} are forced, but it is not to be sampled")
+    made = Plan(samples, checked, given, starts, totals, seeds(songs, settings.seed), taken)
+    for index, song in enumerate(songs):
+        wrong = [level for level in steering.per_level(song) if not 0 <= level < len(given)]
+        if wrong:
+            raise LabelError(
+                f"song {index} has labels for level {wrong[0]}: the VQ-VAE has levels 0 to "
+                f"{len(given) - 1}"
+            )
     for step in checked:
         stage = jukebox.priors[step.level]
+        steering.drawing(step, _model(jukebox, step.level), songs, jukebox.rate)
         for index in range(len(songs)):
             labels(made, step, stage, songs, index, 0, settings.allow_unknown)
     if length > samples:
@@ -101,8 +118,10 @@ def labels(
     index: int,
     start: int,
     allow_unknown: bool = False,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """The labels of one song's window, whose first code is `start`, without the batch axis.
+
+    Of a mixture of labels (see `prior.mixture`) it is a `Mixture`, otherwise an array.
 
     Raises:
       LabelError: a label that the prior cannot take.
@@ -117,11 +136,12 @@ def labels(
         return conditioning.encode(
             stage.model.signals,
             stage.vocabularies,
-            songs[index],
+            steering.at_level(songs[index], step.level),
             span,
             step.context,
             allow_unknown=allow_unknown,
             rate=int(stage.config["stage"].get("rate", 44100)),
+            mixtures=True,
         )
     except LabelError as error:
         where = f"song {index}" if len(songs) > 1 else "the song"
@@ -190,7 +210,9 @@ def seeds(songs: Sequence[Song], seed: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _given(jukebox: Jukebox, songs: int, codes: Sequence[Any] | None) -> tuple[np.ndarray, ...]:
+def _given(
+    jukebox: Jukebox, songs: int, codes: Sequence[Any] | None, gaps: bool = False
+) -> tuple[np.ndarray, ...]:
     """The codes that there are, one array a level, empty where there are none."""
     count, bins = len(jukebox.hops), jukebox.vqvae.model.bins
     if codes is None:
@@ -217,8 +239,10 @@ def _given(jukebox: Jukebox, songs: int, codes: Sequence[Any] | None) -> tuple[n
                 f"codes of level {level} hold {worst}, but the VQ-VAE has {bins} codes: they are "
                 "another model's"
             )
-        if (missing[:, :-1] & ~missing[:, 1:]).any():
-            raise ValueError(f"codes of level {level} have a gap: what is known must come first")
+        if not gaps and (missing[:, :-1] & ~missing[:, 1:]).any():
+            raise ValueError(
+                f"codes of level {level} have a gap: what is known must come first, or be forced"
+            )
         found.append(np.broadcast_to(array, (songs, array.shape[1])).astype(np.int32))
     return tuple(found)
 

@@ -6,6 +6,7 @@ Integer arithmetic alone, in codes of one level: no model, no sound and no array
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,22 @@ class Window:
     start: int
     known: int
     until: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """Windows of one song of which each goes on from the one before.
+
+    Attributes:
+      first: where its own codes begin; before it, none are read.
+      kept: from where on its codes are wanted. Those before are known already or, where the lane
+        begins anew, a past of its own that is thrown away.
+      windows: in order.
+    """
+
+    first: int
+    kept: int
+    windows: tuple[Window, ...]
 
 
 def starts(total: int, context: int, hop: int) -> tuple[int, ...]:
@@ -52,6 +69,43 @@ def windows(total: int, context: int, hop: int, filled: int = 0) -> tuple[Window
         if filled < start + until:
             found.append(Window(start, filled - start, until))
             filled = start + until
+    return tuple(found)
+
+
+def lanes(
+    total: int, context: int, hop: int, filled: int = 0, *, pieces: int = 1, overlap: int = 0
+) -> tuple[Lane, ...]:
+    """A level as lanes that do not wait for each other, whose windows lie as in one lane.
+
+    One piece is the exact sampler: all windows in one lane. Of several, each but the first begins
+    anew, with a window that has `overlap` codes or more before the piece's own.
+
+    Args:
+      total: codes of the level.
+      context: codes of a window.
+      hop: codes from one window to the next.
+      filled: codes of the level that there are already.
+      pieces: into how many the level is cut.
+      overlap: codes from which on a piece begins before its own.
+    """
+    cuts = [total * piece // pieces for piece in range(pieces)]
+    bounds = [cut - cut % hop for cut in cuts] + [total]
+    grid = starts(total, context, hop)
+    found = []
+    for begin, end in pairwise(bounds):
+        kept = max(begin, filled)
+        if end <= kept:
+            continue
+        first, known = 0, filled
+        if begin > filled:
+            first = known = max(start for start in grid if start <= max(begin - overlap, 0))
+        laid = []
+        for start in grid:
+            until = min(context, end - start)
+            if start >= first and known < start + until:
+                laid.append(Window(start, known - start, until))
+                known = start + until
+        found.append(Lane(first, kept, tuple(laid)))
     return tuple(found)
 
 
