@@ -50,6 +50,12 @@ def bits(x: Array, kernel: Array, targets: Array, dtype: str, most: int = _MOST_
     return jnp.mean(jax.lax.map(jax.checkpoint(surprise), chunks)) / jnp.log(2.0)
 
 
+def of_logits(logits: Array, targets: Array) -> Array:
+    """Mean cross-entropy in bits of logits f32[..., vocabulary] that are there, and targets."""
+    picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - picked) / jnp.log(2.0)
+
+
 def _chunk(positions: int, vocabulary: int, most: int) -> int:
     """The largest part of the positions, all of one size, whose logits are not too many."""
     fits = [

@@ -160,7 +160,7 @@ class Prior(nn.Module):
         """Cross-entropy in bits a code, over per-layer parameters."""
         x = self.transformer.through(self._shifted(codes, conditioning), conditioning.memory)
         read = self._read(x[:, self.prefix :], conditioning.track)
-        return _bits(read, codes + self.shift)
+        return entropy.of_logits(read, codes + self.shift)
 
     def fill(self, codes: Array, known: Array | int, conditioning: Conditioning) -> Cache:
         """The cache of the lyrics and the first `known` codes, of which whole rows are given."""
