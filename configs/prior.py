@@ -188,6 +188,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
                 block=8,
                 heads=2,
                 attention_width=0.5,
+                init_scale=1.0,
                 loss_fraction=0.4,
                 remat="none",
                 rate=11025,

@@ -38,7 +38,7 @@ def test_every_code_counts_once() -> None:
     right = np.arange(70)[None].astype(np.int32) % counting.BINS
     songs = [Song("", 0)]
     codes = [np.zeros((1, 0), np.int32)] * 2 + [right]
-    for hop in (0.25, 0.5, 1.0):
+    for hop in (0.25, 0.5):  # so that each code but the first has one before it
         found = likelihood.bits(box, 2, songs, codes, Settings(hop_fraction=hop))
         assert found[0] * 70 == pytest.approx(0, abs=0.1)
     wrong = right.copy()

@@ -61,8 +61,10 @@ def align(
         if whole.times is None or not len(read):
             found.append(Lyric("", ()))
             continue
-        sources = lyrics.encoded(whole.text, alphabet).sources[read]
-        part = slice(int(sources[0]), int(sources[-1]) + 1)
+        sources = lyrics.encoded(whole.text, alphabet).sources
+        # To where the next token is, since a character may be written in two pieces.
+        after = [*sources[read[-1] + 1 :], len(whole.text)][0]
+        part = slice(int(sources[read[0]]), int(after))
         found.append(Lyric(whole.text[part], whole.times[part]))
     return tuple(found)
 
