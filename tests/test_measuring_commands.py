@@ -41,7 +41,7 @@ def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[st
     prior = folder / "prior"
     done = run("align", *arguments, f"--prior={prior}", f"--out={folder / 'words'}")
     assert done.returncode == 0, done.stderr
-    assert "judged by 10 words" in done.stdout
+    assert "judged by 11 words" in done.stdout
     stored = json.loads((prior / "alignment.json").read_text())
     assert f"stored in {prior}: layer 0, head {stored['head']}" in done.stdout
     names = sorted(path.name for path in (folder / "words").iterdir())
@@ -53,7 +53,7 @@ def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[st
     assert "words begin off by, median" in done.stdout
     kept = json.loads((folder / "figures.json").read_text())
     assert {one["measure"] for one in kept["figures"]} == {"alignment", "lyrics"}
-    assert kept["figures"][0]["note"].startswith(f"layer 0, head {stored['head']}; 10 words")
+    assert kept["figures"][0]["note"].startswith(f"layer 0, head {stored['head']}; 11 words")
 
 
 def test_mistakes_are_one_line(given: tuple[pathlib.Path, list[str]]) -> None:
