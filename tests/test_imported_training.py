@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax import checkpoint, models
-from jukebox_jax.audio import manifest, wave
+from jukebox_jax.audio import manifest, song, wave
 from jukebox_jax.release import hyperparameters, published, stages
 from jukebox_jax.training import loop, origin, settings, surgery, tasks
 
@@ -19,10 +19,10 @@ RATE, SECONDS = 44100, 1.5
 
 @pytest.fixture(scope="module")
 def imported(reference: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A VQ-VAE of three levels and a top prior that reads lyrics, as an import leaves them."""
+    """A VQ-VAE of three levels and a top prior with labels, as an import leaves them."""
     folder = tmp_path_factory.mktemp("imported")
     (folder / "files").mkdir()
-    for name, source in (("vqvae", "vqvae"), ("prior_level_2", "prior_lyrics_enc_dec")):
+    for name, source in (("vqvae", "vqvae"), ("prior_level_2", "prior_labels")):
         (folder / "files" / f"{name}.pth.tar").symlink_to(reference / f"{source}.pth.tar")
     out = folder / "stages"
     stages.import_model(folder / "files", out, ids=reference / "ids", say=lambda line: None)
@@ -51,23 +51,27 @@ def config_of(stage: pathlib.Path, songs: pathlib.Path, **data: object) -> dict:
     return config
 
 
+def without_run(config: dict) -> dict:
+    return {name: value for name, value in config.items() if name not in ("run", "optimizer")}
+
+
 def test_an_imported_prior_goes_on(
     imported: pathlib.Path, songs: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """On the imported VQ-VAE, which stays as it is; the config may be the stage's own."""
     before = models.Stage.load(imported / "level_2")
-    config = config_of(
-        imported / "level_2", songs, minimum_seconds=0.0, normalise="v2", alphabet="v2"
-    )
+    config = config_of(imported / "level_2", songs, minimum_seconds=0.0, normalise="v2")
+    config["release"]["alignment"] = {"layer": 1, "head": 0}
+    checkpoint.write_json(imported / "level_2", checkpoint.CONFIG, without_run(config))
     loop.train_and_evaluate(config, tmp_path / "on", devices=ONE)
     first = models.Stage.load(tmp_path / "on", step=0)
     after = models.Stage.load(tmp_path / "on", average=False)
     jax.tree.map(np.testing.assert_array_equal, first.weights, before.weights)
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), after.weights, before.weights)
-    assert all(jax.tree.leaves(moved["transformer"]["group_0"]["layer_0"]["mlp"]))
+    assert all(jax.tree.leaves(moved["transformer"]))
     assert after.vocabularies["genre"].ids == before.vocabularies["genre"].ids
-    assert after.config["release"] == before.config["release"]
-    assert after.alignment == {"layer": 18, "head": 1}
+    assert after.config["release"]["file"] == "prior_level_2.pth.tar"
+    assert after.alignment == {"layer": 1, "head": 0}
 
     del config["release"]  # as from a config file, which says nothing of a release
     loop.train_and_evaluate(config, tmp_path / "on", devices=ONE)
@@ -75,18 +79,27 @@ def test_an_imported_prior_goes_on(
     assert "non-commercial" in again.config["release"]["licence"]
 
 
-def test_a_new_prior_learns_imported_codes(
-    imported: pathlib.Path, songs: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_a_new_prior_learns_imported_codes(imported: pathlib.Path, songs: pathlib.Path) -> None:
+    """Its shapes are traced; a step upon the frozen VQ-VAE is taken above."""
     old = checkpoint.read_json(imported / "level_2", checkpoint.CONFIG)
     config = config_of(imported / "level_2", songs, minimum_seconds=0.0)
-    del config["release"], config["run"]["start_from"]
+    config.pop("release")
+    del config["run"]["start_from"]
     config["signals"] = {"genre": {"kind": "label", "size": 4}}
     config["model"] = {"context": 64, "block": 8, "bins": old["model"]["bins"], "width": 8}
     config["model"]["layout"] = [[["row"], 1]]
-    loop.train_and_evaluate(config, tmp_path / "new", devices=ONE)
-    box = models.Jukebox.load(vqvae=imported / "vqvae", priors=(None, None, tmp_path / "new"))
-    assert box.priors[2] is not None and "release" not in box.priors[2].config
+    read = settings.read(config)
+    task = tasks.make(read, song.find(songs, rate=RATE))
+    loss, (_, metrics) = jax.eval_shape(
+        task.loss, task.abstract, (), task.frozen, task.example(1), jax.random.key(0)
+    )
+    assert loss.shape == () and "bits_per_code" in metrics
+    for book, was in zip(
+        task.frozen.codebooks,
+        models.Stage.load(imported / "vqvae").weights.codebooks,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(book.codes, was.codes)
 
 
 def test_an_imported_vqvae_goes_on(imported: pathlib.Path, songs: pathlib.Path) -> None:
