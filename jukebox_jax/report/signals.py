@@ -78,9 +78,9 @@ def contrast(
 ) -> Contrast | None:
     """The two requests of a signal that differ most in how songs sound.
 
-    A curve is asked for the 10th and the 90th percentile of its values; a label or an event, for
-    those names, or that name and its absence, whose songs lie farthest apart in one number,
-    counted in standard deviations of it.
+    A curve is asked for the 10th and the 90th percentile of its values over time; a label or an
+    event, for those names, or that name and its absence, whose songs lie farthest apart in one
+    number, counted in standard deviations of it.
 
     Args:
       name: the signal's.
@@ -102,7 +102,7 @@ def _of_curve(
     name: str, songs: Sequence[Song], heard_as: Sequence[Mapping[str, float]]
 ) -> Contrast | None:
     labelled = [(index, song.labels[name]) for index, song in enumerate(songs) if _has(song, name)]
-    values = [timeline.points(value)[1] for _, value in labelled]
+    values = [_over_time(value, songs[index]) for index, value in labelled]
     if len(values) < 2 * _FEWEST:
         return None
     low, high = np.percentile(np.concatenate(values), [10, 90])
@@ -213,10 +213,13 @@ def _obeyed(subject: Subject, level: int, contrast: Contrast) -> Figure:
     unit = sound.UNITS[contrast.feature]
     title = f"{contrast.title}: {contrast.feature}"
     figure = figures.of_songs("signals", title, apart, unit=unit)
-    way = 1.0 if contrast.real >= 0 else -1.0
+    own = _OWN.get(name) == contrast.feature  # a curve of what is measured asks for more of it
+    way = 1.0 if own or contrast.real >= 0 else -1.0
     share = np.mean([way * one[0] > 0 for one in apart]) if apart else 0.0
     near, far = sorted((way * (figure.low or 0.0), way * (figure.high or 0.0)))
     verdict = "as asked" if near > 0 else "against what was asked" if far < 0 else "not shown"
+    if own and contrast.real <= 0:
+        verdict += " (nor do real songs differ so)"
     note = f"{verdict}; {share:.0%} of pairs as asked; {contrast.real:+.3g} {unit} in real songs"
     return dataclasses.replace(figure, note=note)
 
@@ -240,6 +243,12 @@ def _mean(
 ) -> float:  # fmt: skip
     values = np.array([heard_as[index][feature] for index in which])
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _over_time(value: Any, song: Song) -> np.ndarray:
+    """A curve at every tenth of a second of a song, f64[count]."""
+    times, numbers, _ = timeline.points(value)
+    return np.interp(np.arange(0, max(song.samples / song.rate, 0.1), 0.1), times, numbers)
 
 
 def _names(signal: Any, value: Any) -> set[str]:
