@@ -8,7 +8,8 @@
        as published, with lyrics: an encoder of their own, or one sequence with the codes.
 small  as published for one GPU: width 1024, 48 layers.
 tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
-       cores. tiny_lyrics reads the words as well.
+       cores. tiny_lyrics reads the words as well; tiny_signals is told mood, dynamics, tempo and
+       which instruments play, as the band's songs are labelled.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -146,7 +147,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.optimizer.update(learning_rate=3e-4, warmup=100, beta2=0.999, average_decay=0.998)
         config.mesh.fsdp = 1
         config.run.update(steps=100_000)
-    elif size in ("tiny", "tiny_lyrics"):
+    elif size in ("tiny", "tiny_lyrics", "tiny_signals"):
         config.stage.rate = 11025
         config.model.update(
             context=256,
@@ -182,6 +183,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         )
         if size == "tiny_lyrics":
             config.model.layout = ((("row", "column", "previous", "memory"), 2),)
+            config.model.attention_width = 0.5
             config.signals.lyrics = dict(
                 kind="lyrics",
                 tokens=64,
@@ -190,11 +192,22 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
                 layout=((("row", "column", "previous"), 1),),
                 block=8,
                 heads=2,
+                attention_width=0.5,
+                init_scale=1.0,
                 loss_fraction=0.4,
                 remat="none",
                 rate=11025,
             )
+        elif size == "tiny_signals":
+            config.signals.mood = dict(kind="label", size=16)
+            config.signals.dynamics = dict(
+                kind="curve", minimum=0.0, maximum=1.0, bins=16, rate=11025
+            )
+            config.signals.tempo = dict(
+                kind="curve", minimum=60.0, maximum=200.0, bins=28, rate=11025
+            )
+            config.signals.activity = dict(kind="events", size=32, rate=11025)
     elif size != "5b":
-        sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny and tiny_lyrics"
+        sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny, tiny_lyrics and tiny_signals"
         raise ValueError(f"configs/prior.py has no size {size!r}; it has {sizes}")
     return config

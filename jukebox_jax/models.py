@@ -34,6 +34,8 @@ class Stage:
       weights: its arrays on the host, `Weights` for a VQ-VAE, a parameter tree for a prior.
       config: the config it was trained with, as plain dictionaries.
       vocabularies: for each label signal, the names it knows; for a lyrics signal, its alphabet.
+      alignment: of a prior that reads lyrics, the "layer" and the "head" whose attention follows
+        the words best, once they are known.
     """
 
     model: VQVAE | Prior
@@ -42,6 +44,7 @@ class Stage:
     vocabularies: Mapping[str, conditioning.Vocabulary | conditioning.Alphabet] = dataclasses.field(
         default_factory=dict
     )
+    alignment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -75,6 +78,8 @@ class Stage:
         """
         config = checkpoint.read_json(directory, checkpoint.CONFIG)
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
+        published = config.get("release", {}).get("alignment", {})
+        alignment = checkpoint.read_json(directory, checkpoint.ALIGNMENT, missing=published)
         try:
             model = build(config)
             shapes, lora = _shapes(model), adapters.read(config)
@@ -107,7 +112,7 @@ class Stage:
         if isinstance(model, VQVAE):
             books = tuple(Codebook(**book) for book in arrays["codebooks"].values())
             weights = Weights(params=weights, codebooks=books)
-        return cls(model=model, weights=weights, config=config, vocabularies=vocabularies)
+        return cls(model, weights, config, vocabularies, alignment)
 
 
 def _shapes(model: VQVAE | Prior) -> dict[str, Any]:

@@ -26,8 +26,8 @@ def main() -> None:
     else:
         v3 = getattr(stage.vocabularies.get("artist"), "normalise", "") == "v3"
         hps = description.of_prior(stage.model, of["level"], rate=of["rate"], labels_v3=v3)
-        for name, value in stage.config.get("release", {}).get("alignment", {}).items():
-            hps[f"alignment_{name}"] = value
+        for name in ("layer", "head") if stage.alignment else ():
+            hps[f"alignment_{name}"] = stage.alignment[name]
     if OUT.value.endswith(".safetensors"):
         export.save_safetensors(OUT.value, stage.model, stage.weights)
     else:

@@ -16,7 +16,7 @@ CONFIGS = {
     **{f"vqvae:{size}": vqvae.get_config(size) for size in ("base", "small", "tiny")},
     **{
         f"prior:{size}": prior.get_config(size)
-        for size in ("5b", "5b_lyrics", "1b_lyrics", "small", "tiny", "tiny_lyrics")
+        for size in ("5b", "5b_lyrics", "1b_lyrics", "small", "tiny", "tiny_lyrics", "tiny_signals")
     },
     **{
         f"upsampler:{size},level={level}": upsampler.get_config(f"{size},level={level}")

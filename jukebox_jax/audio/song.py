@@ -24,7 +24,7 @@ from jukebox_jax.audio.manifest import SongError as SongError
 
 log = logging.getLogger(__name__)
 
-_BAND = {"songs": 24, "seconds": 20.0, "seed": 0}
+_BAND = {"songs": 24, "seconds": 20.0, "seed": 0, "singer": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,8 @@ def survey(
         below, without labels), such a list itself (paths in it are relative to it), a folder of
         codes that launch/encode.py made, whose songs are those that were encoded,
         "tfds:NAME[:CONFIG][/SPLIT][@DATA_DIR]" for a prepared dataset, or
-        "band:songs=24,seconds=20,seed=0,rate=22050" for the procedural band.
+        "band:songs=24,seconds=20,seed=0,rate=22050" for the procedural band; singer=4 makes its
+        voices four times as loud.
       rate: the model's samples a second; the band plays at it unless told otherwise, and so is
         a dataset taken to that does not state its own.
       minimum_seconds: shorter songs are left out.
@@ -294,7 +295,7 @@ def _band(source: str, rate: int) -> pathlib.Path:
         if key not in settings or not re.fullmatch(r"\d+(\.\d+)?", value):
             known = ", ".join(settings)
             raise SongError(f"{source}: {part!r} is no setting of the band; KEY=NUMBER of {known}")
-        settings[key] = float(value) if key == "seconds" else int(float(value))
+        settings[key] = float(value) if key in ("seconds", "singer") else int(float(value))
     code = sorted(pathlib.Path(str(band.__file__)).parent.glob("*.py"))
     style = hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:8]
     name = "-".join(f"{key}{value:g}" for key, value in settings.items())
@@ -313,6 +314,7 @@ def _band(source: str, rate: int) -> pathlib.Path:
             seed=settings["seed"],
             rate=settings["rate"],
             save=wave.save,
+            singer=settings["singer"],
         )
         unfinished.chmod(0o755)
         os.rename(unfinished, folder)

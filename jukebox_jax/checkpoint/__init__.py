@@ -1,14 +1,16 @@
 """A stage in, a stage out.
 
-A stage is a directory: `config.json`, `vocabularies.json`, and a folder for each saved step with
-its parts (params, average, codebooks, optimizer, data), of which each loads alone and onto any
-mesh. `run` writes the steps, `stage` reads them, `disk` knows the library and what lies where, and
-`fingerprint` tells whether arrays are those that were saved. No file here knows a module.
+A stage is a directory: `config.json`, `vocabularies.json`, of some priors `alignment.json`, and a
+folder for each saved step with its parts (params, average, codebooks, optimizer, data), of which
+each loads alone and onto any mesh. `run` writes the steps, `stage` reads them, `disk` knows the
+library and what lies where, and `fingerprint` tells whether arrays are those that were saved. No
+file here knows a module.
 """
 
 from jukebox_jax.checkpoint.disk import CheckpointError
 from jukebox_jax.checkpoint.run import Checkpoints, save_stage
 from jukebox_jax.checkpoint.stage import (
+    ALIGNMENT,
     CONFIG,
     VOCABULARIES,
     load,
@@ -19,6 +21,7 @@ from jukebox_jax.checkpoint.stage import (
 )
 
 __all__ = [
+    "ALIGNMENT",
     "CONFIG",
     "VOCABULARIES",
     "CheckpointError",

@@ -17,6 +17,7 @@ from jukebox_jax.checkpoint.disk import CheckpointError
 
 CONFIG = "config.json"
 VOCABULARIES = "vocabularies.json"
+ALIGNMENT = "alignment.json"
 
 _REQUIRED: Any = object()
 

@@ -19,7 +19,7 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import prior
 from jukebox_jax.prior.prior import Prior
-from jukebox_jax.sampling import compose, generate, windows
+from jukebox_jax.sampling import conditions, generate, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.plan import Plan
 from jukebox_jax.sampling.settings import Level, Settings
@@ -193,7 +193,7 @@ def _measure(
     held = list(plan.given)
     if step.factor:
         held[step.level + 1] = np.zeros((len(songs), step.context // step.factor), np.int32)
-    conditioning = compose.conditioned(
+    conditioning = conditions.conditioned(
         step, stage, params, songs, plan, held, rows, 0, settings.allow_unknown
     )
     laid = windows.windows(step.total, step.context, step.hop, min(_known(plan, step)))

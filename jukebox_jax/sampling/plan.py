@@ -166,6 +166,27 @@ def level_of(jukebox: Jukebox, level: int, length: int, settings: Settings) -> L
     )
 
 
+def laid_out(
+    jukebox: Jukebox, level: int, songs: Sequence[Song], total: int, settings: Settings
+) -> tuple[Level, Plan]:
+    """One level of recordings whose codes there are already, as if it was to be sampled.
+
+    Args:
+      jukebox: the stages.
+      level: which one.
+      songs: one a recording.
+      total: codes of that level.
+      settings: as in sampling.
+
+    Raises:
+      ValueError: a setting that does not fit the level, or a song's times.
+    """
+    length = total * jukebox.hops[level]
+    step = level_of(jukebox, level, length, settings)
+    starts, totals = times(jukebox.rate, songs, length)
+    return step, Plan(length, (step,), (), starts, totals, ())
+
+
 def filled(codes: np.ndarray) -> tuple[int, ...]:
     """For each song, how many codes of i32[songs, length] are known."""
     return tuple(int(count) for count in (codes != UNKNOWN).sum(axis=1))

@@ -17,7 +17,7 @@ import numpy as np
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import prior
-from jukebox_jax.sampling import alignment, compose, windows
+from jukebox_jax.sampling import attended, compose, conditions, heads, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.settings import DEFAULTS, Settings
 
@@ -149,7 +149,7 @@ def bits(
     for first in range(0, len(songs), settings.batch):
         rows = np.arange(first, min(first + settings.batch, len(songs)))
         for window in windows.windows(own.shape[1], step.context, step.hop):
-            conditioning = compose.conditioned(
+            conditioning = conditions.conditioned(
                 step,
                 stage,
                 params,
@@ -225,18 +225,17 @@ def _coverage(
 ) -> list[float]:
     nothing = [float("nan")] * len(songs)
     try:
-        if alignment.level_with_lyrics(jukebox) != level:
+        if attended.level_with_lyrics(jukebox) != level:
             return nothing
         whole = [np.zeros((len(songs), 0), np.int32) if one is None else one for one in codes]
-        head = alignment.known_head(jukebox) or alignment.find_head(
-            jukebox, songs, whole, settings=settings
-        )
-        found = alignment.attention(jukebox, songs, whole, head=head, settings=settings)
+        stage = attended.stage_with_lyrics(jukebox)
+        layer, head = heads.known(stage) or heads.find(jukebox, songs, whole, settings)
+        found = attended.matrices(jukebox, songs, whole, layer, [head], settings)
     except ValueError:  # no level reads lyrics, or no song has any
         return nothing
     covered = []
-    for weights in found:
+    for (weights,) in found:
         read = weights.any(axis=0)
-        timed = np.isfinite(alignment.path(weights))
+        timed = np.isfinite(attended.path(weights))
         covered.append(float(timed[read].mean()) if read.any() else float("nan"))
     return covered

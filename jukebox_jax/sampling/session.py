@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio import wave
-from jukebox_jax.sampling import alignment, compose, cost, request
+from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.request import Arguments
@@ -56,7 +56,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     wanted = request.read(config)
     asked = request.load(wanted)
     if wanted.align:
-        alignment.level_with_lyrics(asked.jukebox)
+        attended.level_with_lyrics(asked.jukebox)
     planned = _plan(asked)
     cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
     record = _record(config, asked, planned, folder)
@@ -174,7 +174,7 @@ def _plan(asked: Arguments) -> plans.Plan:
 
 
 def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) -> None:
-    level = alignment.level_with_lyrics(asked.jukebox)
+    level = attended.level_with_lyrics(asked.jukebox)
     found = alignment.align(asked.jukebox, asked.songs, recording.codes, settings=asked.settings)
     for index, lyric in enumerate(found):
         for extension in alignment.FORMATS:

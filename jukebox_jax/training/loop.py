@@ -76,7 +76,7 @@ def train_and_evaluate(
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
     sharding.check_batch(settings.data.batch, mesh)
     origin = _find_origin(settings, workdir)
-    _check_earlier(settings, workdir)
+    _check_earlier(settings, workdir, origin)
     train, held_out = _find_songs(settings)
     task = _make_task(settings, workdir, train, origin)
     task = finetune.adapt(task, settings, workdir, mesh, origin)
@@ -180,7 +180,7 @@ def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     return origins.read(settings)
 
 
-def _check_earlier(settings: Settings, workdir: Any) -> None:
+def _check_earlier(settings: Settings, workdir: Any, origin: Origin | None) -> None:
     """Refuses to go on as another model; writes the config otherwise, before anything else."""
     earlier = checkpoint.read_json(workdir, checkpoint.CONFIG, missing=None)
     if earlier is not None:
@@ -206,7 +206,10 @@ def _check_earlier(settings: Settings, workdir: Any) -> None:
         for section in ("data", "optimizer"):
             for line in configs.changed(earlier, settings.plain, section):
                 log.warning("going on with another setting: %s", line)
-    checkpoint.write_json(workdir, checkpoint.CONFIG, settings.plain)
+    known = (settings.plain, earlier or {}, {configs.RELEASE: origin.release if origin else {}})
+    release = next((one[configs.RELEASE] for one in known if one.get(configs.RELEASE)), None)
+    config = {**settings.plain, configs.RELEASE: release} if release else settings.plain
+    checkpoint.write_json(workdir, checkpoint.CONFIG, config)
 
 
 def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]:

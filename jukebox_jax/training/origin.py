@@ -38,11 +38,14 @@ class Origin:
       directory: where it lies.
       model: its module.
       vocabularies: for each label signal, the names it knows; for lyrics, its alphabet.
+      release: of an imported stage, where it comes from and under which licence; what starts
+        from it says so too.
     """
 
     directory: str
     model: VQVAE | Prior
     vocabularies: Mapping[str, Vocabulary | Alphabet]
+    release: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def used(self) -> dict[str, int]:
@@ -69,7 +72,7 @@ def read(settings: Settings) -> Origin:
         log.warning("starting from %s with another setting: %s", directory, line)
     if model.dtype != old.dtype:
         log.warning("computing in %s, but %s did in %s", model.dtype, directory, old.dtype)
-    return Origin(directory, old, vocabularies)
+    return Origin(directory, old, vocabularies, config.get(configs.RELEASE, {}))
 
 
 def prior_init(origin: Origin, model: Prior) -> Callable[[Array, Any], Any]:

@@ -16,6 +16,8 @@ from jukebox_jax.training.optimizer import Optimizer
 
 ALPHABETS = ("characters", "bytes", "v2", "v3")
 SECTIONS = ("stage", "model", "signals", "data", "optimizer", "lora", "mesh", "run")
+RELEASE = "release"
+"""What an imported stage's config says of where it comes from; kept, and read by nobody here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,7 +195,7 @@ def read(config: Any) -> Settings:
     """
     plain = _plain(config.to_dict() if hasattr(config, "to_dict") else dict(config))
     for name in plain:
-        if name not in SECTIONS:
+        if name not in (*SECTIONS, RELEASE):
             raise ValueError(f"config.{name}: no such section{_hint(name, SECTIONS)}")
     for name in ("stage", "model", "data", "run"):
         if name not in plain:

@@ -59,8 +59,13 @@ def song(index: int, *, seconds: float, seed: int) -> Score:
     )
 
 
-def stems(score: Score, rate: int) -> Iterator[tuple[str, np.ndarray]]:
+def stems(score: Score, rate: int, singer: float = 1.0) -> Iterator[tuple[str, np.ndarray]]:
     """What each instrument of a score plays, dry, in its place between left and right.
+
+    Args:
+      score: the song.
+      rate: samples a second, 8000 to 48000.
+      singer: how much louder than usual the voice is, a factor.
 
     Yields:
       The name of an instrument, as in `score.activity`, and f32[2, samples].
@@ -89,15 +94,17 @@ def stems(score: Score, rate: int) -> Iterator[tuple[str, np.ndarray]]:
         yield "drums", drums * np.float32(artist.drums.gain)
     if score.phones:
         track = voice.sing(score.phones, artist.voice, rate, samples, score.seed)
-        yield "voice", instruments.widen(track * np.float32(artist.singer.gain), rate, 0.0, 0.0)
+        track *= np.float32(singer * artist.singer.gain)
+        yield "voice", instruments.widen(track, rate, 0.0, 0.0)
 
 
-def render(score: Score, rate: int) -> np.ndarray:
+def render(score: Score, rate: int, singer: float = 1.0) -> np.ndarray:
     """Plays a score.
 
     Args:
       score: the song.
       rate: samples a second, 8000 to 48000.
+      singer: how much louder than usual the voice is, a factor.
 
     Returns:
       f32[samples, 2], `round(seconds * rate)` samples, its peak about -1.5 dBFS.
@@ -113,7 +120,7 @@ def render(score: Score, rate: int) -> np.ndarray:
     }
     mix = np.zeros((2, samples), np.float32)
     room, repeats = np.zeros(samples, np.float32), np.zeros(samples, np.float32)
-    for name, stem in stems(score, rate):
+    for name, stem in stems(score, rate, singer):
         mix += stem
         mono = stem.mean(axis=0)
         room += np.float32(1.4 * faders[name].room) * mono
@@ -169,6 +176,7 @@ def write(
     seed: int,
     rate: int,
     save: Callable[[pathlib.Path, np.ndarray, int], None],
+    singer: float = 1.0,
 ) -> pathlib.Path:
     """Plays songs into files, with a list of them and their labels.
 
@@ -179,6 +187,7 @@ def write(
       seed: of the collection.
       rate: samples a second.
       save: writes a file, from its path, f32[samples, 2] and the rate.
+      singer: how much louder than usual the voices are, a factor.
 
     Returns:
       The list, `manifest.jsonl`.
@@ -189,7 +198,7 @@ def write(
     for index in tqdm.trange(songs, desc="the band plays", delay=3, leave=False, disable=None):
         score = song(index, seconds=seconds, seed=seed)
         name = f"{index:04d} {score.artist} {score.genre}.flac".lower().replace(" ", "-")
-        save(folder / name, render(score, rate), rate)
+        save(folder / name, render(score, rate, singer), rate)
         rows.append({"path": name, **labels(score)})
     listed = folder / manifest.NAMES[0]
     manifest.write(listed, rows)

@@ -1,0 +1,134 @@
+"""Whether a prior follows its lyrics: where it finds words, and whether it sings those asked for.
+
+`alignment` compares the words' beginnings that a head finds with the true ones; `lyrics` compares
+how well codes are predicted under their own lyrics and under those of other songs. Times that
+songs' lyrics have are never shown to the model.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from jukebox_jax.audio.song import Song
+from jukebox_jax.prior import lyrics, timed
+from jukebox_jax.prior.lyrics import Lyric
+from jukebox_jax.report import figures
+from jukebox_jax.report.figures import Figure
+from jukebox_jax.report.subject import Subject
+from jukebox_jax.sampling import attended, compose, heads, likelihood
+
+_OTHERS = 3
+"""How many other songs' lyrics a song is held against."""
+
+
+def alignment(subject: Subject) -> list[Figure]:
+    """How far words begin from where they are sung, and what no listening at all would give.
+
+    Raises:
+      ValueError: no prior reads lyrics, or no song's lyrics have times.
+    """
+    box, settings = subject.jukebox, subject.settings
+    level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
+    name, _, alphabet = attended.parts(stage)
+    code, rng = box.hops[level] / box.rate, np.random.default_rng(0)
+    head = heads.known(stage)
+    if head is None:
+        best = heads.search(box, subject.known, settings)[0]
+        head = best.layer, best.head
+    errors: dict[str, list[np.ndarray]] = {"found": [], "spread": [], "chance": []}
+    for song, codes in subject.known:
+        length = codes[level].shape[1] * code
+        truth = heads.true_words(song, name, length)
+        if truth is None:
+            continue
+        plain = heads.without_times(song, name)
+        (weights,) = attended.matrices(box, [plain], codes, head[0], [head[1]], settings)
+        seconds = attended.path(weights[0]) * code
+        times = {
+            "found": lyrics.aligned(Lyric(truth.text), alphabet, seconds),
+            "spread": Lyric(*timed.spread([timed.Piece(0.0, truth.text, length)])),
+            "chance": Lyric(truth.text, tuple(np.sort(rng.uniform(0, length, len(truth.text))))),
+        }
+        for kind, lyric in times.items():
+            errors[kind].append(heads.word_errors(truth, lyric, length))
+    if not errors["found"]:
+        raise ValueError(f"no song's {name} have times to measure an alignment by")
+    pairs = zip(errors["spread"], errors["found"], strict=True)
+    better = [spread - found for spread, found in pairs]
+    note = f"layer {head[0]}, head {head[1]}; {sum(map(len, errors['found']))} words"
+
+    def median(title: str, values: list[np.ndarray], note: str = "") -> Figure:
+        return figures.of_songs(
+            "alignment", title, values, statistic=np.median, unit="s", note=note
+        )
+
+    return [
+        median("words begin off by, median", errors["found"], note),
+        median("text spread evenly, median", errors["spread"]),
+        median("times drawn at random, median", errors["chance"]),
+        figures.of_songs(
+            "alignment", "better than spread evenly, mean", better, unit="s",
+            note="above 0: the attention knows more than the text's length",
+        ),
+    ]  # fmt: skip
+
+
+def lyrics_followed(subject: Subject) -> list[Figure]:
+    """How many bits a code more it costs to read another song's lyrics.
+
+    Held-out songs tell whether lyrics help to predict; sampled ones whether a new song follows
+    what it was asked to sing.
+
+    Raises:
+      ValueError: no prior reads lyrics, or fewer than two songs have any.
+    """
+    box = subject.jukebox
+    level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
+    name = attended.parts(stage)[0]
+    listed = [(heads.without_times(song, name), codes) for song, codes in subject.known]
+    listed = [(song, codes) for song, codes in listed if song.labels[name].strip()]
+    if len({song.labels[name] for song, _ in listed}) < 2:
+        raise ValueError(f"fewer than two songs have {name} of their own: give more songs")
+    songs = [song for song, _ in listed]
+    asked = [subject.asked(song, index) for index, song in enumerate(songs[: subject.samples])]
+    recording = compose.sample(
+        box, asked, subject.sampled_seconds, levels=(level,), settings=subject.settings
+    )
+    own = [
+        (song, [array[index : index + 1] for array in recording.codes])
+        for index, song in enumerate(asked)
+    ]
+    texts = [song.labels[name] for song in songs]
+    found = []
+    for title, pairs in (("held out", listed), ("sampled", own)):
+        bits = [_bits(subject, level, name, song, codes, texts) for song, codes in pairs]
+        found += [
+            figures.of_songs(
+                "lyrics", f"{title}: other lyrics cost", [other - true for true, other in bits],
+                unit="bits a code", note="above 0: the codes follow their own lyrics",
+            ),
+            figures.of_songs(
+                "lyrics", f"{title}: under its own", [true for true, _ in bits], unit="bits a code"
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _bits(
+    subject: Subject,
+    level: int,
+    name: str,
+    song: Song,
+    codes: Sequence[np.ndarray],
+    texts: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bits a code under a song's own lyrics, and the mean under others, both f64[1]."""
+    others = [text for text in texts if text != song.labels[name]]
+    rng = np.random.default_rng(len(others))
+    chosen = rng.choice(len(others), min(_OTHERS, len(others)), replace=False)
+    told = [song.labels[name], *(others[index] for index in chosen)]
+    songs = [dataclasses.replace(song, labels={**song.labels, name: text}) for text in told]
+    rows = [np.repeat(array, len(told), axis=0) for array in codes]
+    bits = likelihood.bits(subject.jukebox, level, songs, rows, subject.settings)
+    return bits[:1], bits[1:].mean(keepdims=True)

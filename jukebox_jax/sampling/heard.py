@@ -1,0 +1,81 @@
+"""Songs that exist, as the codes of a set of stages: what a trained prior is measured on.
+
+Knows which songs a prior was not trained on, and how a song's file becomes codes. Nothing is
+sampled here.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jukebox_jax.audio import song as songs_
+from jukebox_jax.audio import wave
+from jukebox_jax.audio.song import Song, SongError
+from jukebox_jax.models import Jukebox, Stage
+from jukebox_jax.sampling import compose
+
+
+def held_out(stage: Stage, source: str = "", share: float | None = None) -> tuple[Song, ...]:
+    """The songs that a stage was not trained on, or those of another source.
+
+    Args:
+      stage: a trained stage.
+      source: a folder, a list, tfds:... or band:..., as for `song.find`; "" for what the stage
+        was trained on, "band" for the procedural band as it comes.
+      share: which part of them, or how many, to keep to, as in training; None for all of another
+        source, and for as many as the training held out of its own.
+
+    Raises:
+      SongError: there are none, or nothing is known of what the stage was trained on.
+    """
+    data = stage.config.get("data") or {}
+    if not source:
+        if not data.get("source") or not (share or data.get("held_out")):
+            raise SongError("the stage does not say which songs were held out: name some")
+        source, share = data["source"], share or data["held_out"]
+    found = songs_.find(
+        "band:" if source == "band" else source,
+        rate=int(stage.config["stage"]["rate"]),
+        minimum_seconds=data.get("minimum_seconds") or 0.0,
+        maximum_seconds=data.get("maximum_seconds") or float("inf"),
+    )
+    return songs_.split(found, share)[1] if share else found
+
+
+def listen(
+    jukebox: Jukebox, songs: Sequence[Song], seconds: float | None = None
+) -> Iterator[tuple[Song, tuple[np.ndarray, ...]]]:
+    """Encodes songs, one after the other.
+
+    Args:
+      jukebox: the stages; the VQ-VAE is used.
+      songs: with files.
+      seconds: of each, from its beginning; None for all of it.
+
+    Yields:
+      A song, and its codes of all levels, i32[1, length], finest first.
+
+    Raises:
+      AudioError: a file cannot be read.
+      SongError: a song is shorter than one code of the top level.
+    """
+    for song in songs:
+        sound = load(song, jukebox.rate, seconds)
+        if len(sound) < jukebox.hops[-1]:
+            raise SongError(f"{song.path}: {len(sound)} samples are less than one code")
+        yield song, compose.prime(jukebox, sound[None])
+
+
+def load(song: Song, rate: int, seconds: float | None = None) -> np.ndarray:
+    """A song's sound in mono, f32[samples, 1].
+
+    Raises:
+      AudioError: its file cannot be read.
+    """
+    if song.path.startswith("tfds:"):
+        from jukebox_jax.audio import dataset
+
+        sound = dataset.load(song, rate)
+    else:
+        sound = wave.load(song.path, rate)
+    return wave.mono(sound)[: None if seconds is None else round(seconds * rate)]

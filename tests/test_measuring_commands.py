@@ -1,0 +1,74 @@
+"""The commands that align, evaluate and measure do so from a shell, or say in one line why not."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import singing
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / "tests" / ".cache"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [sys.executable, f"launch/{name}.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def refused(done: subprocess.CompletedProcess, message: str) -> None:
+    assert done.returncode == 1, done.stderr
+    assert message in done.stderr.strip().splitlines()[-1] and "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[str]]:
+    """A folder with songs and stages, and the arguments that name the VQ-VAE and the songs."""
+    folder = tmp_path_factory.mktemp("given")
+    codec, _ = singing.save(folder)
+    return folder, [f"--vqvae={codec}", f"--songs={singing.songs(folder)}"]
+
+
+def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[str]]) -> None:
+    folder, arguments = given
+    prior = folder / "prior"
+    done = run("align", *arguments, f"--prior={prior}", f"--out={folder / 'words'}")
+    assert done.returncode == 0, done.stderr
+    assert "judged by 11 words" in done.stdout
+    stored = json.loads((prior / "alignment.json").read_text())
+    assert f"stored in {prior}: layer 0, head {stored['head']}" in done.stdout
+    names = sorted(path.name for path in (folder / "words").iterdir())
+    assert names == sorted(f"{n}.{kind}" for n in range(4) for kind in ("lrc", "srt", "json"))
+    more = ["--samples=2", "--sampled_seconds=0.2", f"--json={folder / 'figures.json'}"]
+    measured = [f"--priors={prior}", "--measures=alignment,lyrics"]
+    done = run("evaluate", *arguments, *measured, *more)
+    assert done.returncode == 0, done.stderr
+    assert "words begin off by, median" in done.stdout
+    kept = json.loads((folder / "figures.json").read_text())
+    assert {one["measure"] for one in kept["figures"]} == {"alignment", "lyrics"}
+    assert kept["figures"][0]["note"].startswith(f"layer 0, head {stored['head']}; 11 words")
+
+
+def test_mistakes_are_one_line(given: tuple[pathlib.Path, list[str]]) -> None:
+    folder, arguments = given
+    refused(run("align", *arguments, f"--prior={folder / 'vqvae'}"), "is a vqvae, not a prior")
+    refused(
+        run("evaluate", *arguments, f"--priors={folder / 'prior'}", "--measures=words"),
+        "measure 'words' is unknown; known: alignment",
+    )
+    refused(run("measure", "--songs=nowhere", "--labels=loudness"), "no such folder or list")
+
+
+def test_measure_adds_labels(tmp_path: pathlib.Path) -> None:
+    folder = singing.songs(tmp_path)
+    done = run("measure", f"--songs={folder}", "--labels=loudness")
+    assert "4 songs: labels added to 4, 0 files" in done.stdout, done.stderr
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    assert all(row["loudness"] and row["lyrics"] for row in rows)
