@@ -114,3 +114,18 @@ def test_scores_lie_beside_the_songs(whole: pathlib.Path) -> None:
     assert rows[0]["bits_per_code"] == found[rows[0]["song"]].bits_per_code > 0
     with pytest.raises(ValueError, match="level=3: there are levels 0 to 2"):
         tree.score(whole, 3)
+
+
+def test_a_replaced_span_is_drawn_between_its_sides(
+    whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    tree.derive(tmp_path / "one", "replace", [whole], {"start": 1.0, "end": 2.0, "seed": 3})
+    before, after = request.read_codes(whole), request.read_codes(tmp_path / "one")
+    assert after.keys() == before.keys()
+    changed = 0
+    for level, array in after.items():
+        low, high = 80 // counting.HOPS[level], 160 // counting.HOPS[level]
+        same = array == before[level]
+        assert same[:, :low].all() and same[:, high:].all() and (array >= 0).all()
+        changed += int((~same).sum())
+    assert changed > 20

@@ -18,6 +18,7 @@ from jukebox_jax.audio import manifest, song, wave
 from jukebox_jax.audio.song import Song, SongError
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import compose
+from jukebox_jax.sampling.plan import UNKNOWN
 from jukebox_jax.sampling.settings import DEFAULTS, Settings
 
 _SECONDS = 20.0  # of a recording of which nothing is said
@@ -67,6 +68,7 @@ class Arguments:
     codes: tuple[np.ndarray | None, ...]
     levels: tuple[int, ...] | None
     settings: Settings
+    forced: tuple[np.ndarray | None, ...] | None = None
 
 
 def read(config: Mapping[str, Any]) -> Request:
@@ -149,7 +151,20 @@ def load(request: Request) -> Arguments:
     if not songs:
         rows = max((array.shape[0] for array in codes if array is not None), default=1)
         songs = (Song("", 0, {}, jukebox.rate),) * rows
-    return Arguments(jukebox, songs, seconds, codes, request.levels, request.settings)
+    begun, forced = _around_gaps(codes)
+    return Arguments(jukebox, songs, seconds, begun, request.levels, request.settings, forced)
+
+
+def _around_gaps(codes: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...] | None]:
+    """Codes up to the first that is unknown, and where there are more behind it, all as forced."""
+    begun, forced = [], []
+    for array in codes:
+        known = np.zeros((1, 0), np.int32) if array is None else array
+        behind = np.logical_or.accumulate(known == UNKNOWN, axis=1)
+        gaps = bool((behind & (known != UNKNOWN)).any())
+        begun.append(np.where(behind, UNKNOWN, known) if gaps else array)
+        forced.append(array if gaps else None)
+    return tuple(begun), tuple(forced) if any(one is not None for one in forced) else None
 
 
 def read_codes(path: str | pathlib.Path) -> dict[int, np.ndarray]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio import wave
+from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
@@ -73,6 +74,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     def on_window(level: int, codes: np.ndarray) -> None:
         if time.monotonic() - written[0] > _EVERY:
             write_codes(folder / UNFINISHED, {level: codes})
+            _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
             written[0] = time.monotonic()
 
     def on_level(level: int, codes: np.ndarray, audio: np.ndarray) -> None:
@@ -80,7 +82,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         write_codes(folder / CODES, done)
         (folder / UNFINISHED).unlink(missing_ok=True)
         for index, sound in enumerate(audio):
-            wave.save(folder / f"level_{level}" / f"item_{index}.wav", sound, asked.jukebox.rate)
+            wave.save(_sound(folder, level, index), sound, asked.jukebox.rate)
         log.info("level %d: %s", level, folder / f"level_{level}")
 
     recording = compose.sample(
@@ -90,6 +92,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         codes=codes,
         levels=asked.levels,
         settings=asked.settings,
+        forced=asked.forced,
         on_window=on_window,
         on_level=on_level,
     )
@@ -170,7 +173,25 @@ def _plan(asked: Arguments) -> plans.Plan:
         codes=asked.codes,
         levels=asked.levels,
         settings=asked.settings,
+        forced=asked.forced,
     )
+
+
+def _sound(folder: pathlib.Path, level: int, song: int) -> pathlib.Path:
+    return folder / f"level_{level}" / f"item_{song}.wav"
+
+
+def _write_sounds(
+    folder: pathlib.Path, jukebox: Jukebox, level: int, codes: np.ndarray, batch: int
+) -> None:
+    """The sound of what is known so far of each song, where it will lie when it is complete."""
+    known = plans.filled(codes)
+    songs = [song for song, count in enumerate(known) if count]
+    for count in sorted({known[song] for song in songs}):
+        alike = [song for song in songs if known[song] == count]
+        sounds = compose.decode(jukebox, codes[alike, :count], level, batch=batch)
+        for song, sound in zip(alike, sounds, strict=True):
+            wave.save(_sound(folder, level, song), sound, jukebox.rate)
 
 
 def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) -> None:
