@@ -84,10 +84,10 @@ class Stage:
             base = cls.load(f"{directory}/{BASE}", sharding=sharding).weights
             added = checkpoint.load(directory, (part,), step, sharding)[part]
             try:
-                weights = adapters.merge(lora, base, added)
+                merged = adapters.merge(lora, base, added)
             except ValueError as error:
                 raise checkpoint.CheckpointError(f"{directory}: {error}") from None
-            return cls(model=model, weights=weights, config=config, vocabularies=vocabularies)
+            return cls(model=model, weights=merged, config=config, vocabularies=vocabularies)
         shapes = {part: shapes.pop("params"), **shapes}
         arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
         weights: Any = arrays[part]
