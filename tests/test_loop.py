@@ -146,6 +146,8 @@ def test_a_vqvae_is_a_directory(vqvae: pathlib.Path) -> None:
     assert {"0_original.wav", "0_level_0.wav", "1_level_1.wav"} <= sounds
     stage = models.Stage.load(vqvae)
     assert stage.kind == "vqvae" and stage.weights.codebooks[1].codes.shape == (16, 4)
+    assert all(0 <= line["train/data_wait"] <= 1 for line in metrics(vqvae) if "train/loss" in line)
+    assert metrics(vqvae)[-2]["train/seconds_per_second"] > 0
     table = (vqvae / "parameters.txt").read_text()
     assert "encoder_0" in table and "decoder_1" in table
 
@@ -225,6 +227,31 @@ def test_going_on_changes_nothing(
     loop.train_and_evaluate(vqvae_config(songs, **QUIET), workdir, devices=ONE)
     same(workdir, vqvae, ("params", "average", "codebooks", "optimizer"))
     assert losses(workdir) == losses(vqvae)
+
+
+def test_nothing_compiles_twice(
+    songs: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first step, evaluation, sounds and checkpoint, the compiler has nothing to do."""
+    lowered, seen = [], {}
+    scalars = journal.Journal.scalars
+
+    def note(self: journal.Journal, step: int, values: dict) -> None:
+        seen.setdefault(step, len(lowered))
+        scalars(self, step, values)
+
+    def listen(event: str, seconds: float, **_: object) -> None:
+        if event.endswith("jaxpr_to_mlir_module_duration"):
+            lowered.append(event)
+
+    monkeypatch.setattr(journal.Journal, "scalars", note)
+    changes = {"run__evaluate_every": 2, "run__examples_every": 2}
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        loop.train_and_evaluate(vqvae_config(songs, **changes), tmp_path, devices=ONE)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert seen[3] > seen[1] > 0 and seen[6] == seen[3], seen
 
 
 def test_nothing_is_done_twice(songs: pathlib.Path, vqvae: pathlib.Path) -> None:

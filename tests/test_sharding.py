@@ -270,5 +270,7 @@ def test_numerics_of_this_machine() -> None:
 def test_wrong_numerics_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     right = jnp.sum
     monkeypatch.setattr(jnp, "sum", lambda values: right(values) * (values[0] < 60))
-    with pytest.raises(sharding.NumericsError, match=r"computes \d+ of 40000 sums wrongly"):
+    with pytest.raises(
+        sharding.NumericsError, match=r"computes \d+ of 40000 sums wrongly: install"
+    ):
         sharding.check_numerics()
