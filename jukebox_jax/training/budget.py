@@ -150,7 +150,8 @@ def lower(settings: Settings, task: Task, mesh: jax.sharding.Mesh) -> Any:
     batch = _placed(task.example(settings.data.batch), sharding.batch(mesh))
     with jax.set_mesh(mesh):
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return states.compile_step(settings, task, places).lower(places, frozen, batch, key)
+        step: Any = states.compile_step(settings, task, places)
+        return step.lower(places, frozen, batch, key)
 
 
 def look(

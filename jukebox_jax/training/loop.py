@@ -276,7 +276,8 @@ def _check_finite(
     host = f"_{jax.process_index()}" if jax.process_count() > 1 else ""
     file = epath.Path(workdir) / f"batch_{step}{host}.npz"
     whole = io.BytesIO()  # a bucket takes no file in pieces
-    np.savez(whole, **{name: sharding.local(x) for name, x in _flat(batch).items()})
+    arrays: dict[str, Any] = {name: sharding.local(x) for name, x in _flat(batch).items()}
+    np.savez(whole, **arrays)
     file.write_bytes(whole.getvalue())
     raise TrainingError(
         f"the gradients of {in_a_row} steps in a row are not finite; the last batch is in {file}. "
