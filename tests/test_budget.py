@@ -75,7 +75,10 @@ def test_split_parameters_are_all_that_is_gathered(split: budget.Budget) -> None
         ("all-reduce", "gradients"),
         ("all-reduce", "small values"),
     }
-    assert sent["all-gather", "parameters"] == pytest.approx(split.by_formula, rel=0.02)
+    # Of what every device holds the compiler may share out the update: four trees, in float32.
+    shared = 4 * split.replicated * 4 * split.parameters * 7 / 8
+    gathered = sent["all-gather", "parameters"]
+    assert 0.98 * split.by_formula < gathered < 1.02 * split.by_formula + shared
     # Each gradient is summed once, in the type that the parameter is used in or in float32.
     ring = 2 * split.parameters * 7 / 8
     assert 2 * ring < sent["all-reduce", "gradients"] < 4 * ring

@@ -58,7 +58,10 @@ def test_parts_of_one_operation_are_told_apart() -> None:
     shapes = (("f32", (32, 64)), ("f32", ()), ("f32", (128, 32)))
     found = [Collective("all-reduce", shapes, 8, 1, "")]
     told = {what: sent for _, what, _, sent in traffic.sorted_out(found, placed((1, 8, 1)))}
-    assert told == {"gradients": 2 * (32 * 64 + 128 * 32) * 4 * 7 // 8, "small values": 6}  # whole bytes of a ring
+    assert told == {
+        "gradients": 2 * (32 * 64 + 128 * 32) * 4 * 7 // 8,
+        "small values": 6,
+    }  # whole bytes of a ring
 
 
 def test_gathering_counts_kernels_twice_and_tables_once() -> None:

@@ -1,6 +1,5 @@
 """A process that waits for too long ends, and says what for; one that is alone fails as ever."""
 
-import logging
 import os
 import signal
 import threading
