@@ -61,6 +61,14 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
+def speak_once() -> None:
+    """Of several processes the first tells what all do; the others tell what goes wrong."""
+    import jax
+
+    if jax.process_index():
+        logging.getLogger().setLevel(logging.WARNING)
+
+
 def line(error: BaseException) -> str:
     """An error's message on one line."""
     message = str(error.args[0] if len(error.args) == 1 else error).replace("\\n", "\n")

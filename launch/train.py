@@ -54,6 +54,7 @@ def main() -> None:
 
     command.keep_compiled_programs()
     sharding.initialize(cluster=CLUSTER.value)
+    command.speak_once()
     with watch.together():
         loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax.audio import wave
+from jukebox_jax.training import journal as journal_module
 from jukebox_jax.training.journal import METRICS, Journal
 
 
@@ -60,3 +61,16 @@ def test_progress_tells_the_time_left(
     first, second = (record.getMessage() for record in caplog.records[-2:])
     assert first.startswith("step 5 of 10: loss 1.25")
     assert "steps/s" in second and second.endswith("0:00 left")
+
+
+def test_into_a_bucket_files_are_written_whole(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_remote", lambda path: True)
+    first = Journal(tmp_path, step=0, steps=10, rate=8000)
+    first.scalars(1, {"train/loss": 2.0})
+    again = Journal(tmp_path, step=1, steps=10, rate=8000)
+    again.scalars(2, {"train/loss": 1.0})
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
+    again.sounds(2, {"tone": np.zeros((1, 400, 1), np.float32)})
+    assert wave.load(tmp_path / "examples" / "0000002" / "0_tone.wav", 8000).shape == (400, 1)

@@ -275,6 +275,29 @@ def test_the_mesh_changes_no_loss(
         np.testing.assert_allclose(losses(workdir), losses(tmp_path / "one"), rtol=1e-5)
 
 
+def test_going_on_with_another_mesh(
+    songs: pathlib.Path,
+    vqvae: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same songs and the same losses, wherever the run goes on."""
+    progress = journal.Journal.progress
+
+    def crash(self: journal.Journal, step: int, values: dict) -> None:
+        progress(self, step, values)
+        if step == 5:
+            raise Crash
+
+    config = vqvae_config(songs, **QUIET)
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "progress", crash)
+        with pytest.raises(Crash):
+            loop.train_and_evaluate({**config, "mesh": {"data": 8}}, tmp_path)
+    loop.train_and_evaluate({**config, "mesh": {"data": 2, "fsdp": 2, "tensor": 2}}, tmp_path)
+    np.testing.assert_allclose(losses(tmp_path), losses(vqvae), rtol=1e-5)
+
+
 def test_tf_data_feeds_the_same(
     songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -274,3 +274,26 @@ def test_wrong_numerics_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         sharding.NumericsError, match=r"computes \d+ of 40000 sums wrongly: install"
     ):
         sharding.check_numerics()
+
+
+def test_activations_are_split_by_song_under_a_mesh_alone() -> None:
+    x = jnp.zeros((8, 4))
+    assert sharding.by_song(x) is x and sharding.whole(x) is x  # no mesh is in force
+    mesh = sharding.make_mesh(2, 2, 2)
+    with jax.set_mesh(mesh):
+        assert jax.jit(sharding.by_song)(x).sharding.is_equivalent_to(sharding.batch(mesh), 2)
+        assert jax.jit(sharding.whole)(x).sharding.is_fully_replicated
+        assert sharding.by_song(x[:6]) is not None  # six songs do not divide over four
+
+
+def test_rows_of_this_process() -> None:
+    rows = np.arange(24).reshape(8, 3)
+    placed = sharding.place_batch(rows, sharding.make_mesh(2, 2, 2))
+    np.testing.assert_array_equal(sharding.local(placed), rows)
+
+
+def test_a_batch_is_checked_before_any_work() -> None:
+    mesh = sharding.make_mesh(2, 2, 2)
+    sharding.check_batch(8, mesh)
+    with pytest.raises(ValueError, match="batch = 6 cannot be divided over 4 devices"):
+        sharding.check_batch(6, mesh)

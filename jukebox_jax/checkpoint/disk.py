@@ -176,9 +176,7 @@ def manager(directory: epath.Path, keep: Keep, asynchronous: bool) -> Any:
         lightweight_initialize=True,
         enable_async_checkpointing=asynchronous,
     )
-    if "://" not in os.fspath(directory):
-        directory = epath.Path(os.path.abspath(directory))  # several processes insist on it
-    return ocp.CheckpointManager(directory, options=options)
+    return ocp.CheckpointManager(_absolute(directory), options=options)
 
 
 def contents(record: Record, leaves: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -195,6 +193,12 @@ def contents(record: Record, leaves: Mapping[str, Mapping[str, Any]]) -> Any:
             }
             items[part] = args.PyTreeSave(fingerprint.nested(copied))
     return args.Composite(**items)
+
+
+def _absolute(folder: epath.Path) -> epath.Path:
+    """The folder as Orbax wants it where several processes write or read."""
+    remote = "://" in os.fspath(folder)
+    return folder if remote else epath.Path(os.path.abspath(folder))
 
 
 def steps(directory: epath.Path) -> list[int]:
@@ -262,7 +266,7 @@ def read(
     Raises:
       DamagedError: they are not what was saved.
     """
-    ocp = _orbax()
+    ocp, absolute = _orbax(), _absolute(folder)
     found: dict[str, Any] = {}
     how: dict[str, Any] = {}
     for name, leaf in leaves.items():
@@ -284,7 +288,9 @@ def read(
         )
         try:
             # By the handler alone: a checkpointer would wait for processes that have failed.
-            stored = fingerprint.named(ocp.PyTreeCheckpointHandler().restore(folder, args=restore))
+            stored = fingerprint.named(
+                ocp.PyTreeCheckpointHandler().restore(absolute, args=restore)
+            )
         except Exception as error:  # of placed arrays Orbax reports any with a bare Exception
             if not _is_damage(error):
                 raise

@@ -150,7 +150,8 @@ def lower(settings: Settings, task: Task, mesh: jax.sharding.Mesh) -> Any:
     batch = _placed(task.example(settings.data.batch), sharding.batch(mesh))
     with jax.set_mesh(mesh):
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return states.compile_step(settings, task, places).lower(places, frozen, batch, key)
+        step: Any = states.compile_step(settings, task, places)
+        return step.lower(places, frozen, batch, key)
 
 
 def look(
@@ -210,17 +211,17 @@ def check(budget: Budget, config: Any, memory: int) -> None:
     if budget.total > memory:
         raise BudgetError(
             f"a step needs {budget.total / GB:.1f} GB of each device, which has "
-            f"{memory / GB:.1f}: {_advice(budget, _settings(config), memory)}"
+            f"{memory / GB:.1f}: {_advice(budget, _settings(config))}"
         )
 
 
-def _advice(budget: Budget, settings: Settings, memory: int) -> str:
+def _advice(budget: Budget, settings: Settings) -> str:
     stored = {kind: budget.stored.get(kind, 0) for kind in ("parameters", "moments", "average")}
     devices = math.prod(budget.mesh.values())
     split = budget.mesh["fsdp"] * budget.mesh["tensor"]
     model = settings.plain.get("model") or {}
     rows = settings.data.batch // (devices // budget.mesh["tensor"])
-    if sum(stored.values()) > min(memory / 2, budget.temporary):
+    if sum(stored.values()) > budget.temporary:
         if split < devices:
             return f"split the model further, as --config.mesh.fsdp={min(2 * split, devices)}"
         if settings.optimizer.moments == "float32":

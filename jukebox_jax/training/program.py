@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 """The operations that move data between devices."""
@@ -135,7 +135,7 @@ class Program:
         return within(self._entry)
 
 
-def _sent(found: Sequence[Collective]) -> int:
+def _sent(found: Iterable[Collective]) -> int:
     return sum(one.sent for one in found)
 
 

@@ -54,6 +54,8 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _watch(self) -> None:
         while not self._ended.wait(min(1.0, self._limit / 10)):
