@@ -202,5 +202,7 @@ def test_pieces_do_not_depend_on_the_schedule_but_are_others() -> None:
     assert all(map(np.array_equal, found, again.codes))
     exact = plainly()
     assert np.array_equal(found[1], exact[1]) and not np.array_equal(found[0], exact[0])
-    quarter = exact[0].shape[1] // 4
-    assert np.array_equal(found[0][:, :quarter], exact[0][:, :quarter])
+    piece = exact[0].shape[1] // 4 // 8 * 8  # the first one has all of its past
+    assert np.array_equal(found[0][:, :piece], exact[0][:, :piece])
+    other = (found[0] != exact[0])[:, piece:]
+    assert 0 < other.mean() < 0.5  # with the same noise, pieces come back to the exact codes
