@@ -40,8 +40,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.hop_fraction = ()  # of the context; () for 0.125 at the top and 0.5 below
 
     config.seed = 0  # song i has seed + i, unless the list of songs says otherwise
-    # How priors are held: "" as saved, "float32", "bfloat16", or "int8", a quarter of the bytes: for
-    # accelerators (slower on a CPU). launch/precision.py tells what it costs.
+    # How priors are held: "" as saved, "float32", "bfloat16", or "int8", a quarter of the bytes,
+    # for accelerators (slower on a CPU). launch/precision.py tells what it costs.
     config.weights = ""
     config.batch = 16  # songs side by side
     config.chunk = 256  # codes between two looks at the progress
