@@ -229,3 +229,10 @@ def test_what_the_band_cannot_do() -> None:
     for seconds in (0.1, float("nan")):
         with pytest.raises(ValueError, match="shortest song"):
             band.compose(0, seconds=seconds)
+
+
+def test_the_singer_stands_in_front() -> None:
+    score = band.compose(3, seconds=2.0)
+    usual, front = dict(band.stems(score, 8000)), dict(band.stems(score, 8000, singer=4.0))
+    for name, stem in usual.items():
+        np.testing.assert_allclose(front[name], stem * (4 if name == "voice" else 1), rtol=1e-5)

@@ -170,8 +170,8 @@ def test_songs_to_sample(tmp_path: pathlib.Path) -> None:
 def test_the_band_plays_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def play(folder, count, *, seconds, seed, rate, save) -> pathlib.Path:
-        calls.append((count, seconds, seed, rate))
+    def play(folder, count, *, seconds, seed, rate, save, singer) -> pathlib.Path:
+        calls.append((count, seconds, seed, rate, singer))
         rows = []
         for number in range(count):
             save(pathlib.Path(folder) / f"{number}.wav", np.zeros((int(seconds * rate), 1)), rate)
@@ -188,9 +188,9 @@ def test_the_band_plays_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
     assert [one.labels["artist"] for one in found] == ["artist 0", "artist 1", "artist 2"]
     assert {one.samples for one in found} == {4000}
     assert song.find(source, rate=RATE) == found
-    assert calls == [(3, 0.5, 4, RATE)]
-    assert len(song.find("band:songs=2,seconds=1,rate=16000", rate=RATE)) == 2
-    assert calls[1:] == [(2, 1.0, 0, 16000)]
+    assert calls == [(3, 0.5, 4, RATE, 1.0)]
+    assert len(song.find("band:songs=2,seconds=1,rate=16000,singer=2.5", rate=RATE)) == 2
+    assert calls[1:] == [(2, 1.0, 0, 16000, 2.5)]
     assert len(list((tmp_path / "jukebox_jax" / "band").iterdir())) == 2
     for bad in ("band:songs", "band:loud=3", "band:songs=many"):
         with pytest.raises(SongError, match="is no setting of the band; KEY=NUMBER of songs,"):
