@@ -30,7 +30,7 @@ TABLE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"mlp/up/kernel", ("fsdp", "tensor")),
     (r"mlp/down/kernel", ("tensor", "fsdp")),
     (r"(lyric_)?logits/kernel", ("fsdp", "tensor")),
-    (r"conditioning/.*/out/kernel", ("tensor", "fsdp")),  # its outputs are read by all
+    (r"conditioning/.*/out/kernel", ("fsdp",)),  # its outputs are read by all
     (r"conditioning/.*/kernel", ("fsdp", "tensor")),
     (r"embedding", ("tensor", "fsdp")),
     (r".*", ()),  # the VQ-VAE, norms, biases, codebooks, counters: a copy on every device

@@ -1,6 +1,7 @@
 """Losses and gradients of every kind of stage do not depend on how devices are divided."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import jax
@@ -66,7 +67,7 @@ def make(config: dict) -> tuple[tasks.Task, Any]:
     audio = 0.3 * rng.normal(size=(8, 2304, 1)).astype(np.float32)
     books = vqvae.start(codec, params, audio, jax.random.key(2))
     if config is CODEC:
-        even = {field.name: 1.0 for field in vqvae.dataclasses.fields(vqvae.Bandwidth)}
+        even = {field.name: 1.0 for field in dataclasses.fields(vqvae.Bandwidth)}
         task = tasks.make(settings.read(config), (), bandwidth=even)
         return task, (params, books, task.frozen, {"audio": audio, "labels": {}})
     below = models.Stage(codec, vqvae.Weights(params, books), CODEC)

@@ -77,7 +77,13 @@ def test_every_line_of_the_table_places_something() -> None:
     layout = ((("row",), 1),)
     small = prior.abstract(Prior(context=64, block=8, width=16, layout=layout))
     decoding = jax.eval_shape(lambda params: transformer.unstack(params, layout), small)
-    known = [path for tree in (big("top"), big("upsampler"), decoding) for path in paths(tree)]
+    text = conditioning.Lyrics(tokens=8, size=8, width=8, layout=layout, block=4)
+    reading = ((("memory",), 1),)
+    words = prior.abstract(
+        Prior(context=64, block=8, width=16, layout=reading, signals=(("lyrics", text),))
+    )
+    trees = (big("top"), big("upsampler"), decoding, words)
+    known = [path for tree in trees for path in paths(tree)]
     patterns = [pattern for pattern, _ in sharding.TABLE]
     first = {
         next(i for i, line in enumerate(patterns) if re.search(f"(^|/){line}$", path))
