@@ -104,6 +104,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         )
         config.signals.timing.minimum_seconds = 23.8
         config.data.update(minimum_seconds=23.8, alphabet="v2")
+        config.optimizer.accumulate = 2  # 4 songs at a time on each of 64 devices
     elif size == "1b_lyrics":
         config.model.update(
             context=6144,
