@@ -10,7 +10,7 @@ import pytest
 
 from jukebox_jax.audio import wave
 from jukebox_jax.prior.lyrics import Lyric
-from jukebox_jax.sampling import alignment, compose, session
+from jukebox_jax.sampling import alignment, attended, compose, session
 from jukebox_jax.vqvae import vqvae
 
 SONGS = [{"artist": "ada", "seed": 5}, {"artist": "the copper foxes"}]
@@ -161,7 +161,7 @@ def test_words_are_written_beside_the_sound(
     config: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lyric = Lyric("la la", (0.0, 0.1, 0.2, 0.3, 0.4))
-    monkeypatch.setattr(alignment, "level_with_lyrics", lambda _: 2)
+    monkeypatch.setattr(attended, "level_with_lyrics", lambda _: 2)
     monkeypatch.setattr(alignment, "align", lambda *_, **__: (lyric, lyric))
     session.run({**config, "levels": (2,), "align": True}, tmp_path)
     names = sorted(file.name for file in (tmp_path / "level_2").iterdir())
