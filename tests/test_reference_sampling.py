@@ -14,7 +14,7 @@ from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.release import prior as release_prior
 from jukebox_jax.release import stages, torchfile
 from jukebox_jax.release import vqvae as release_vqvae
-from jukebox_jax.sampling import alignment, compose
+from jukebox_jax.sampling import alignment, attended, compose
 from jukebox_jax.sampling.compose import Recording, Settings
 
 RUNS = (
@@ -110,14 +110,15 @@ def test_lyrics_are_aligned_as_the_release_aligned_them(run: str) -> None:
     _, expected = sampled(run)
     said, box = index()["sampling"][run], jukebox(run)
     hps = index()[said["priors"][2]]
-    found = alignment.attention(
+    found = attended.matrices(
         box,
         songs(run, box.rate),
         [expected[f"codes_{level}"] for level in range(3)],
-        head=(hps["alignment_layer"], hps["alignment_head"]),
-        settings=Settings(hop_fraction=tuple(said["hop_fraction"]), allow_unknown=True),
+        hps["alignment_layer"],
+        [hps["alignment_head"]],
+        Settings(hop_fraction=tuple(said["hop_fraction"]), allow_unknown=True),
     )
-    for song, weights in enumerate(found):
+    for song, (weights,) in enumerate(found):
         there = expected[f"alignment_{song}"]
         assert weights.shape == there.shape
         np.testing.assert_allclose(weights, there, atol=1e-4)
@@ -133,15 +134,15 @@ def test_words_get_times_from_the_head_that_is_asked_for() -> None:
     settings = Settings(hop_fraction=(0.5, 0.5, 0.25), allow_unknown=True)
     lyrics = alignment.align(box, asked, codes, head=head, settings=settings)
     for song, lyric in enumerate(lyrics):
-        begins = alignment.path(expected[f"alignment_{song}"])
+        begins = attended.path(expected[f"alignment_{song}"])
         assert lyric.text and lyric.text in asked[song].labels["lyrics"]
         assert lyric.times is not None and lyric.times[0] == np.nanmin(begins) * 128 / 44100
         assert lyric.times[-1] <= 22528 / 44100
     with pytest.raises(ValueError, match="layer 2 does not attend to lyrics"):
-        alignment.attention(box, asked, codes, head=(2, 0), settings=settings)
+        attended.matrices(box, asked, codes, 2, [0], settings)
     with pytest.raises(ValueError, match="head 9 of layer 18: the prior has heads 0 to 3"):
-        alignment.attention(box, asked, codes, head=(18, 9), settings=settings)
+        attended.matrices(box, asked, codes, 18, [9], settings)
     with pytest.raises(ValueError, match="codes of level 2 are not complete"):
-        alignment.attention(box, asked, [*codes[:2], codes[2][:, :0]], head=head)
+        attended.matrices(box, asked, [*codes[:2], codes[2][:, :0]], 18, [1])
     with pytest.raises(ValueError, match="none of the priors reads lyrics"):
         alignment.align(jukebox("ancestral_labels"), asked, codes)

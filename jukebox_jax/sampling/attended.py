@@ -70,8 +70,9 @@ def matrices(
 ) -> list[np.ndarray]:
     """The attention of some heads of a layer.
 
-    Where windows overlap, the earlier one tells. The weights are those of the softmax over all
-    that the layer sees.
+    Where windows overlap, the earlier one tells of the tokens that it reads, the later one of all
+    others, as in the 2020 release. The weights are those of the softmax over all that the layer
+    sees.
 
     Args:
       jukebox: the stages.
@@ -117,7 +118,6 @@ def matrices(
                 tokens, _ = _columns(step, stage, plan, songs, row, start)
                 read = tokens >= 0
                 span = slice(start, start + length)
-                found[row][:, span] = 0  # also of tokens that only the later window reads
                 found[row][:, span, tokens[read]] = weights[place][:, :length, read]
     return found
 
