@@ -9,7 +9,7 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.report import words
 from jukebox_jax.report.figures import Figure
 from jukebox_jax.report.subject import Subject
-from jukebox_jax.sampling import attended, likelihood
+from jukebox_jax.sampling import attended, price
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def test_words_that_are_found(subject: Subject, monkeypatch: pytest.MonkeyPatch)
 def test_codes_that_follow_their_lyrics(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each song is held against others' lyrics, never against its own."""
 
-    def bits(box: object, level: int, songs: list[Song], codes: list, *_: object) -> np.ndarray:
+    def bits(box: object, songs: list[Song], *_: object, **__: object) -> np.ndarray:
         own = songs[0].labels["lyrics"]
         assert own not in [one.labels["lyrics"] for one in songs[1:]] and len(songs) == 4
         assert all("lyrics_times" not in one.labels for one in songs)
-        return np.array([2.0, 2.5, 2.5, 3.1])
+        return np.array([[1.5, 2.5], [2.5, 2.5], [2.5, 2.5], [3.2, 3.0]])
 
-    monkeypatch.setattr(likelihood, "bits", bits)
+    monkeypatch.setattr(price, "bits", bits)
     found = by_name(words.lyrics_followed(subject))
     assert found["held out: other lyrics cost"].value == pytest.approx(0.7)
     assert found["held out: other lyrics cost"].songs == 4

@@ -16,7 +16,7 @@ from jukebox_jax.prior.lyrics import Lyric
 from jukebox_jax.report import figures
 from jukebox_jax.report.figures import Figure
 from jukebox_jax.report.subject import Subject
-from jukebox_jax.sampling import attended, compose, heads, likelihood
+from jukebox_jax.sampling import attended, compose, heads, price
 
 _OTHERS = 3
 """How many other songs' lyrics a song is held against."""
@@ -130,5 +130,6 @@ def _bits(
     told = [song.labels[name], *(others[index] for index in chosen)]
     songs = [dataclasses.replace(song, labels={**song.labels, name: text}) for text in told]
     rows = [np.repeat(array, len(told), axis=0) for array in codes]
-    bits = likelihood.bits(subject.jukebox, level, songs, rows, subject.settings)
+    each = price.bits(subject.jukebox, songs, rows, level, settings=subject.settings)
+    bits = each.mean(axis=1)
     return bits[:1], bits[1:].mean(keepdims=True)

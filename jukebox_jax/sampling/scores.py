@@ -6,19 +6,14 @@ the songs in order by all of them together.
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
-from jukebox_jax.prior import prior
-from jukebox_jax.sampling import attended, compose, conditions, heads, windows
-from jukebox_jax.sampling import plan as plans
+from jukebox_jax.sampling import attended, compose, heads, price
 from jukebox_jax.sampling.settings import DEFAULTS, Settings
 
 _LAG = 0.5  # seconds; what repeats sooner is a tone
@@ -31,7 +26,8 @@ class Scores:
     """Measures of one song at one level.
 
     Attributes:
-      bits_per_code: mean over the song, under the level's prior; not a number without one.
+      bits_per_code: mean over the song, under the level's prior; not a number without one, or
+        where the song is shorter than a window that reads the codes above.
       repetition: the greatest part of the codes that equal the code some lag before, over all
         lags from half a second to half of the song.
       clipping: part of the samples that lie beyond full scale.
@@ -81,17 +77,16 @@ def score(
     own = codes[level]
     if own is None or not own.shape[1]:
         raise ValueError(f"level {level} has no codes to score: sample it first")
-    has_prior = level < len(jukebox.priors) and jukebox.priors[level] is not None
-    cost = [float("nan")] * len(songs)
-    if has_prior:
-        found = bits(jukebox, songs, codes, level, settings=settings)
-        cost = [float(one) for one in found.mean(axis=1)]
+    try:
+        bits = price.bits(jukebox, songs, codes, level, settings=settings).mean(axis=1)
+    except ValueError:  # no prior, or too short for a window of it
+        bits = np.full(len(songs), np.nan)
     covered = _coverage(jukebox, songs, codes, level, settings)
     lag = max(1, round(_LAG * jukebox.rate / jukebox.hops[level]))
     sounds = compose.decode(jukebox, own, level, batch=settings.batch)[..., 0]
     return tuple(
         Scores(
-            bits_per_code=cost[index],
+            bits_per_code=float(bits[index]),
             repetition=repetition(own[index], lag),
             clipping=float(np.mean(np.abs(sound) > 1)),
             silence=_silence(sound, jukebox.rate),
@@ -100,72 +95,6 @@ def score(
         )
         for index, sound in enumerate(sounds)
     )
-
-
-def bits(
-    jukebox: Jukebox,
-    songs: Sequence[Song],
-    codes: Sequence[Any],
-    level: int,
-    *,
-    settings: Settings = DEFAULTS,
-) -> np.ndarray:
-    """Bits of each code under its prior, seen in the windows in which it would be drawn.
-
-    Args:
-      jukebox: see `score`, as the others.
-      songs: see there.
-      codes: see there.
-      level: see there.
-      settings: see there.
-
-    Returns:
-      f32[songs, length].
-
-    Raises:
-      ValueError: the level has no prior, or codes that it reads are missing.
-    """
-    stage = jukebox.priors[level] if level < len(jukebox.priors) else None
-    if stage is None:
-        raise ValueError(f"level {level} has no prior: give its directory")
-    own = np.asarray(codes[level])
-    samples = own.shape[1] * jukebox.hops[level]
-    starts, totals = plans.times(jukebox.rate, songs, samples)
-    held = [
-        np.zeros((len(songs), 0), np.int32) if one is None else np.asarray(one) for one in codes
-    ]
-    step = plans.level_of(jukebox, level, samples, settings)
-    if step.factor:
-        # A window may reach beyond a short recording; what stands there changes no code before.
-        above = held[level + 1]
-        missing = max(0, -(-max(step.context, own.shape[1]) // step.factor) - above.shape[1])
-        if above.shape[1] * step.factor < own.shape[1]:
-            raise ValueError(f"level {level} reads the codes of level {level + 1}: give them too")
-        held[level + 1] = np.pad(above, ((0, 0), (0, missing)))
-    seeds = plans.seeds(songs, settings.seed)
-    plan = plans.Plan(samples, (step,), tuple(held), starts, totals, seeds)
-    params = jax.device_put(stage.weights)
-    found = np.zeros(own.shape, np.float32)
-    for first in range(0, len(songs), settings.batch):
-        rows = np.arange(first, min(first + settings.batch, len(songs)))
-        for window in windows.windows(own.shape[1], step.context, step.hop):
-            conditioning = conditions.conditioned(
-                step,
-                stage,
-                params,
-                songs,
-                plan,
-                held,
-                rows,
-                window.start,
-                settings.allow_unknown,
-            )
-            seen = np.zeros((len(rows), step.context), np.int32)
-            seen[:, : window.until] = own[rows, window.start : window.start + window.until]
-            each = np.asarray(_bits(stage.model, params, seen, conditioning))
-            new = slice(window.start + window.known, window.start + window.until)
-            found[rows, new] = each[:, window.known : window.until]
-    return found
 
 
 def repetition(codes: np.ndarray, least: int) -> float:
@@ -201,13 +130,6 @@ def table(scores: Sequence[Scores]) -> str:
         cells = (f"{getattr(scores[index], name):.4g}" for name in names)
         lines.append(f"| {index} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _bits(model: Any, params: Any, codes: Any, conditioning: Any) -> Any:
-    logits = prior.logits(model, params, codes, conditioning)
-    logs = jax.nn.log_softmax(logits[..., logits.shape[-1] - model.bins :], axis=-1)
-    return -jnp.take_along_axis(logs, codes[..., None], axis=-1)[..., 0] / jnp.log(2.0)
 
 
 def _silence(sound: np.ndarray, rate: int) -> float:
