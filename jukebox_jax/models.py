@@ -78,9 +78,9 @@ class Stage:
         """
         config = checkpoint.read_json(directory, checkpoint.CONFIG)
         names = checkpoint.read_json(directory, checkpoint.VOCABULARIES, missing={})
-        published = config.get("release", {}).get("alignment", {})
-        alignment = checkpoint.read_json(directory, checkpoint.ALIGNMENT, missing=published)
         try:
+            published = config.get("release", {}).get("alignment", {})
+            alignment = checkpoint.read_json(directory, checkpoint.ALIGNMENT, missing=published)
             model = build(config)
             shapes, lora = _shapes(model), adapters.read(config)
             vocabularies = {
@@ -98,7 +98,7 @@ class Stage:
                 raise checkpoint.CheckpointError(f"{directory}: {error}") from None
             if layers is not None and isinstance(model, Prior):
                 merged, model = depth.restack(model, merged, layers), depth.cut(model, layers)
-            return cls(model=model, weights=merged, config=config, vocabularies=vocabularies)
+            return cls(model, merged, config, vocabularies, alignment)
         shapes = {part: shapes.pop("params"), **shapes}
         if layers is not None:
             if not isinstance(model, Prior) or sharding is not None:

@@ -227,21 +227,3 @@ def test_orbax_waits_until_it_is_needed_and_brings_no_tensorflow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["False", "['orbax']"]
-
-
-def test_directories_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    """What cannot be reached is one line that names the package."""
-    assert disk.located(tmp_path) == disk.epath.Path(tmp_path)
-    have: set[str] = set()
-    monkeypatch.setattr(
-        disk.importlib.util, "find_spec", lambda name: object() if name in have else None
-    )
-    for scheme, package in (("gs", "gcsfs"), ("s3", "s3fs")):
-        with pytest.raises(disk.CheckpointError, match=f"needs the package {package}: pip install"):
-            disk.located(f"{scheme}://bucket/run")
-    have.add("tensorflow")
-    assert str(disk.located("gs://bucket/run")) == "gs://bucket/run"
-    with pytest.raises(disk.CheckpointError, match="needs the package tensorflow_io"):
-        disk.located("s3://bucket/run")
-    with pytest.raises(disk.CheckpointError, match="ftp:// is unknown; known: gs://, s3://"):
-        disk.located("ftp://bucket/run")

@@ -7,7 +7,6 @@ and the metrics. What cannot be read, or is not what the record says, is damage.
 
 import dataclasses
 import functools
-import importlib.util
 import json
 import logging
 import os
@@ -27,14 +26,6 @@ from jukebox_jax.checkpoint.fingerprint import Leaf
 
 TRASH = "trash"
 """The folder beside the steps into which deleted ones are renamed."""
-
-_REACHED_BY = {
-    "gs": ("tensorflow", "gcsfs"),
-    "s3": ("tensorflow_io", "s3fs"),
-    "az": ("tensorflow_io", "adlfs"),
-    "hf": ("tensorflow_io", "huggingface_hub"),
-}
-"""For each kind of bucket, the package that reaches it where TensorFlow is installed, or is not."""
 
 _RECORD = "fingerprint"  # its folder beside the parts
 _FORMAT = 1
@@ -143,26 +134,6 @@ class Keep:
         steps = [checkpoint.step for checkpoint in checkpoints]
         kept = self._choose(steps)
         return [step in kept for step in steps]
-
-
-def located(directory: epath.PathLike) -> epath.Path:
-    """A directory anywhere: on this machine, or in a bucket as gs://, s3:// and so on.
-
-    Raises:
-      CheckpointError: nothing is installed that reaches it.
-    """
-    scheme, found, _ = os.fspath(directory).partition("://")
-    if not found:
-        return epath.Path(directory)
-    if scheme not in _REACHED_BY:
-        known = ", ".join(f"{name}://" for name in _REACHED_BY)
-        raise CheckpointError(f"{directory}: {scheme}:// is unknown; known: {known}")
-    here = {name for name in ("tensorflow", *_REACHED_BY[scheme]) if importlib.util.find_spec(name)}
-    with_tensorflow, without = _REACHED_BY[scheme]
-    wanted = with_tensorflow if "tensorflow" in here else without
-    if wanted not in here:
-        raise CheckpointError(f"{directory} needs the package {wanted}: pip install {wanted}")
-    return epath.Path(directory)
 
 
 def manager(directory: epath.Path, keep: Keep, asynchronous: bool) -> Any:

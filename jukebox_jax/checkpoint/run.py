@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from etils import epath
 
-from jukebox_jax.checkpoint import disk, fingerprint, stage
+from jukebox_jax.checkpoint import disk, fingerprint, places, stage
 from jukebox_jax.checkpoint.disk import CheckpointError
 
 _DAMAGED = "damaged"  # the folder beside the steps into which damaged ones are moved
@@ -46,7 +46,7 @@ class Checkpoints:
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep={keep}: at least the latest step has to stay")
-        self._directory = disk.located(directory)
+        self._directory = places.located(directory)
         self._keep, self._best = keep, best
         self._pending: int | None = None
         self._metrics: dict[int, Mapping[str, float]] = {}
@@ -255,7 +255,7 @@ def save_stage(
     Raises:
       CheckpointError: a stage is there already, or it cannot be written.
     """
-    directory = disk.located(directory)
+    directory = places.located(directory)
     if disk.steps(directory):
         raise CheckpointError(f"{directory} holds a stage already: give another directory")
     stage.write_json(directory, stage.CONFIG, config)

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from etils import epath
 
-from jukebox_jax.checkpoint import disk, fingerprint
+from jukebox_jax.checkpoint import disk, fingerprint, places
 from jukebox_jax.checkpoint.disk import CheckpointError
 
 CONFIG = "config.json"
@@ -33,7 +33,7 @@ def read_json(directory: epath.PathLike, name: str, missing: Any = _REQUIRED) ->
     Raises:
       CheckpointError: there is no such file, or it holds no JSON.
     """
-    path = disk.located(directory) / name
+    path = places.located(directory) / name
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -57,7 +57,7 @@ def write_json(directory: epath.PathLike, name: str, value: Any) -> None:
     """
     if jax.process_index():
         return
-    path = disk.located(directory) / name
+    path = places.located(directory) / name
     text = json.dumps(value, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def parts(directory: epath.PathLike, step: int | None = None) -> tuple[str, ...]
     Raises:
       CheckpointError: there is no such step.
     """
-    directory = disk.located(directory)
+    directory = places.located(directory)
     read = functools.partial(disk.Record.read, directory)
     record = disk.newest_whole(directory, step, read)[1]
     return tuple(part for part, leaves in record.parts.items() if leaves)
@@ -126,7 +126,7 @@ def load(
     Raises:
       CheckpointError: no step is whole, or it lacks a part, or has other shapes than `like`.
     """
-    directory, names = disk.located(directory), tuple(parts)
+    directory, names = places.located(directory), tuple(parts)
     wanted = {part: fingerprint.named(tree) for part, tree in (like or {}).items()}
 
     def read(number: int) -> dict[str, Any]:

@@ -19,6 +19,8 @@ import numpy as np
 from flax import traverse_util
 from jax import Array
 
+from jukebox_jax.prior.linear import Dense
+
 _KERNEL = re.compile(r"(?:.*/)?group_\d+/layer_\d+/(attention|mlp)/(\w+)/kernel")
 _NAMES = ("attention", "mlp", "query", "key", "value", "out", "up", "down")
 _DOWN, _UP, _ROWS = "lora_a", "lora_b", "lora_rows"
@@ -128,7 +130,7 @@ def applied(lora: Lora) -> Iterator[None]:
     def add(next_function: Any, arguments: Any, keywords: Any, context: Any) -> Any:
         y = next_function(*arguments, **keywords)
         module = context.module
-        if isinstance(module, nn.Dense) and module.has_variable("params", _DOWN):
+        if isinstance(module, (Dense, nn.Dense)) and module.has_variable("params", _DOWN):
             down, up = (
                 module.get_variable("params", name).astype(y.dtype) for name in (_DOWN, _UP)
             )

@@ -22,7 +22,7 @@ from jax import Array
 from jukebox_jax import checkpoint, sharding
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
-from jukebox_jax.checkpoint import disk
+from jukebox_jax.checkpoint import disk, places
 from jukebox_jax.prior import conditioning
 from jukebox_jax.training import evaluation, finetune, gradient, operations, parts, tasks
 from jukebox_jax.training import origin as origins
@@ -71,7 +71,7 @@ def train_and_evaluate(
       TrainingError: too many gradients in a row were not finite.
     """
     settings = configs.read(config)
-    disk.located(workdir)  # which refuses what cannot be reached
+    places.located(workdir)  # which refuses what cannot be reached
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
     sharding.check_batch(settings.data.batch, mesh)
@@ -175,7 +175,7 @@ def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
 
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     """The stage to start from, unless there is none or the run has started already."""
-    if not settings.run.start_from or disk.steps(disk.located(workdir)):
+    if not settings.run.start_from or disk.steps(places.located(workdir)):
         return None
     return origins.read(settings)
 

@@ -20,8 +20,7 @@ from jukebox_jax.vqvae.module import VQVAE, Weights
 from jukebox_jax.vqvae.quantizer import Codebook, Tally
 
 __all__ = ["VQVAE", "Bandwidth", "Codebook", "Weights", "abstract", "codebooks_from", "decode"]
-__all__ += ["decode_long", "decode_pieces", "encode", "encode_long", "follow", "init", "loss"]
-__all__ += ["piece_loss", "start"]
+__all__ += ["decode_long", "decode_pieces", "encode", "encode_long", "init", "loss", "start"]
 
 Params = Mapping[str, Any]
 
@@ -151,8 +150,7 @@ def encode_long(
       levels: which are computed; all by default.
 
     Returns:
-      For each level, finest first or as asked for, i32[batch, samples / hop] on the host, as
-      `encode` gives.
+      For each level, finest first or as asked for, what `encode` gives, on the host.
 
     Raises:
       ValueError: the audio does not fit the model.
