@@ -260,21 +260,6 @@ def test_nothing_is_done_twice(songs: pathlib.Path, vqvae: pathlib.Path) -> None
     assert int(state.step) == 6 and (vqvae / METRICS).read_text() == before
 
 
-@pytest.mark.parametrize("kind", ["vqvae", "prior"])
-def test_the_mesh_changes_no_loss(
-    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path, kind: str
-) -> None:
-    quiet = {**QUIET, "run__steps": 3}
-    config = (
-        vqvae_config(songs, **quiet) if kind == "vqvae" else prior_config(songs, vqvae, 0, **quiet)
-    )
-    loop.train_and_evaluate(config, tmp_path / "one", devices=ONE)
-    for mesh in ({"data": 8}, {"data": 2, "fsdp": 2, "tensor": 2}):
-        workdir = tmp_path / "x".join(map(str, mesh.values()))
-        loop.train_and_evaluate({**config, "mesh": mesh}, workdir)
-        np.testing.assert_allclose(losses(workdir), losses(tmp_path / "one"), rtol=1e-5)
-
-
 def test_going_on_with_another_mesh(
     songs: pathlib.Path,
     vqvae: pathlib.Path,
@@ -387,7 +372,7 @@ def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathli
         "    return ml_collections.ConfigDict(json.loads(text))\n"
     )
     command = [sys.executable, str(ROOT / "launch" / "train.py"), "--workdir"]
-    config = [f"--config={tmp_path}/config.py", "--config.run.steps=200"]
+    config = [f"--config={tmp_path}/config.py", "--config.run.steps=120"]
     config += ["--config.run.evaluate_every=0", "--config.run.examples_every=0"]
     config += ["--config.run.checkpoint_every=20", "--config.run.log_every=20"]
     cache = jax.config.jax_compilation_cache_dir
@@ -414,7 +399,7 @@ def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathli
     assert process.wait(timeout=120) == 0, process.communicate()[1]
     same(whole, broken, ("params", "average", "codebooks", "optimizer"))
     steps = [line["step"] for line in metrics(broken)]
-    assert steps == sorted(set(steps)) and steps[-1] == 200
+    assert steps == sorted(set(steps)) and steps[-1] == 120
 
 
 def wait_for_steps(workdir: pathlib.Path, count: int) -> None:
