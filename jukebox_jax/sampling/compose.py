@@ -23,6 +23,7 @@ from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.scheduler import Chunk, Work
 from jukebox_jax.sampling.settings import DEFAULTS, Level
 from jukebox_jax.sampling.settings import Settings as Settings
+from jukebox_jax.sampling.states import States
 from jukebox_jax.vqvae import vqvae
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def sample(
     hook: generate.Hook | None = None,
     on_window: Callable[[int, np.ndarray], None] | None = None,
     on_level: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    states: States | None = None,
     progress: bool = True,
 ) -> Recording:
     """Samples a recording of each song, level by level.
@@ -84,6 +86,8 @@ def sample(
       on_window: called with a level and its codes so far, i32[songs, length] with
         `plan.UNKNOWN` behind what is known, after each window.
       on_level: called with a level, its codes and its audio as soon as it is complete.
+      states: where half-filled windows are kept and found, so that an interrupted run goes on at
+        the code where it was.
       progress: show a bar a level, if there is a terminal to show it on.
 
     Raises:
@@ -94,7 +98,7 @@ def sample(
     plan = plans.plan(
         jukebox, songs, seconds, codes=codes, levels=levels, settings=settings, forced=forced
     )
-    work = Work(jukebox, songs, plan, settings, hook)
+    work = Work(jukebox, songs, plan, settings, hook, states)
     steps = {step.level: step for step in plan.levels}
     held, audio = list(plan.given), [np.zeros((len(songs), 0, 1), np.float32)] * len(plan.given)
     for level in reversed(range(len(held))):

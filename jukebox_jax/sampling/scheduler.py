@@ -25,6 +25,7 @@ from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.generate import Decoding, Hook
 from jukebox_jax.sampling.plan import Plan
 from jukebox_jax.sampling.settings import Level, Settings
+from jukebox_jax.sampling.states import States, Where
 from jukebox_jax.sampling.steering import Drawing
 from jukebox_jax.sampling.windows import Window
 
@@ -41,6 +42,7 @@ class Work:
       plan: what is asked for, checked.
       settings: how codes are drawn.
       hook: see `generate.Hook`.
+      states: where half-filled windows are kept and found, if anywhere.
     """
 
     jukebox: Jukebox
@@ -48,6 +50,7 @@ class Work:
     plan: Plan
     settings: Settings
     hook: Hook | None = None
+    states: States | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +116,7 @@ class _Job:
     floor: _Floor
     lanes: tuple[_Lane, ...]
     window: Window
+    where: Where
     draw: Callable[[Decoding, int], Decoding]
     state: Decoding
     begin: int
@@ -167,6 +171,8 @@ def run(
                 lane.busy = False
             del jobs[place]
         else:
+            if work.states is not None:
+                work.states.save(job.where, job.state)
             job.forward(work.settings.chunk)
         del job  # what a reader of the stream does meanwhile is done without its caches
         yield drawn
@@ -304,8 +310,13 @@ def _begin(
 
     for lane in lanes:
         lane.busy = True
+    where = Where(step.level, tuple(rows.tolist()), tuple(starts.tolist()), window.known)
+    kept = None if work.states is None else work.states.load(where)
+    if kept is not None:  # as far as it was drawn before
+        state = jax.device_put(kept, jax.tree.leaves(params)[0].sharding)
+        return _Job(floor, lanes, window, where, draw, state, window.known, int(kept.position))
     state = generate.begin(model, params, past, window.known, conditioning, read=floor.read)
-    job = _Job(floor, lanes, window, draw, state, window.known, window.known)
+    job = _Job(floor, lanes, window, where, draw, state, window.known, window.known)
     job.forward(work.settings.chunk)
     return job
 

@@ -3,8 +3,9 @@
 A session's folder holds settings.json (the whole config, every song with its seed, versions),
 codes.npz (codes_0, codes_1, ...: i32[songs, length] of each level that is complete) and
 level_{n}/item_{i}.wav; if asked for, the times of words beside them. While a level is at work its
-codes are kept in unfinished.npz, so that the same request in the same folder goes on where it
-stopped. Each file of codes or sound appears whole or not at all.
+codes are kept in unfinished.npz, and the state of the windows that are being filled in state.npz,
+so that the same request in the same folder goes on at the code where it was. Each file of codes or
+sound appears whole or not at all.
 """
 
 import importlib.metadata
@@ -25,10 +26,13 @@ from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.request import Arguments
+from jukebox_jax.sampling.states import States
 
 log = logging.getLogger(__name__)
 
 SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
+STATE = "state.npz"
+"""The decoding state of the windows that are being filled."""
 
 _VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
 _FREE = (
@@ -68,6 +72,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
             codes[level] = array
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    states = States(folder / STATE, _EVERY)
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
@@ -81,6 +86,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         done[level] = codes
         write_codes(folder / CODES, done)
         (folder / UNFINISHED).unlink(missing_ok=True)
+        states.clear()
         for index, sound in enumerate(audio):
             wave.save(_sound(folder, level, index), sound, asked.jukebox.rate)
         log.info("level %d: %s", level, folder / f"level_{level}")
@@ -95,6 +101,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         forced=asked.forced,
         on_window=on_window,
         on_level=on_level,
+        states=states,
     )
     if wanted.align:
         _write_lyrics(folder, asked, recording)
@@ -236,7 +243,12 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
     """
     file = folder / SETTINGS
     if overwrite:
-        for old in (folder / CODES, folder / UNFINISHED, *folder.glob("level_*/item_*.*")):
+        for old in (
+            folder / CODES,
+            folder / UNFINISHED,
+            folder / STATE,
+            *folder.glob("level_*/item_*.*"),
+        ):
             old.unlink(missing_ok=True)
     elif file.exists() or (folder / CODES).exists():
         try:
