@@ -7,4 +7,5 @@ bin=${VENV:-.venv}/bin
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
-"$bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile --max-worker-restart 0 "$@"
+"$bin/python" -m pytest -q -n "${WORKERS:-2}" --dist loadfile --no-loadscope-reorder \
+  --max-worker-restart 0 "$@"

@@ -372,9 +372,9 @@ def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathli
         "    return ml_collections.ConfigDict(json.loads(text))\n"
     )
     command = [sys.executable, str(ROOT / "launch" / "train.py"), "--workdir"]
-    config = [f"--config={tmp_path}/config.py", "--config.run.steps=120"]
+    config = [f"--config={tmp_path}/config.py", "--config.run.steps=60"]
     config += ["--config.run.evaluate_every=0", "--config.run.examples_every=0"]
-    config += ["--config.run.checkpoint_every=20", "--config.run.log_every=20"]
+    config += ["--config.run.checkpoint_every=10", "--config.run.log_every=10"]
     cache = jax.config.jax_compilation_cache_dir
     environment = dict(os.environ, PYTHONPATH=str(ROOT), JAX_COMPILATION_CACHE_DIR=cache)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -399,7 +399,7 @@ def test_the_command_is_killed_and_goes_on(songs: pathlib.Path, tmp_path: pathli
     assert process.wait(timeout=120) == 0, process.communicate()[1]
     same(whole, broken, ("params", "average", "codebooks", "optimizer"))
     steps = [line["step"] for line in metrics(broken)]
-    assert steps == sorted(set(steps)) and steps[-1] == 120
+    assert steps == sorted(set(steps)) and steps[-1] == 60
 
 
 def wait_for_steps(workdir: pathlib.Path, count: int) -> None:
@@ -413,6 +413,7 @@ def wait_for_steps(workdir: pathlib.Path, count: int) -> None:
     raise AssertionError("no step was taken in two minutes")
 
 
+@pytest.mark.slow
 def test_a_prior_learns_with_what_is_measured(vqvae, songs, tmp_path) -> None:
     """Labels over time where there are none: measured once, learnt, and saved with the stage."""
     config = prior_config(songs, vqvae, 1)

@@ -79,7 +79,14 @@ def make(config: dict) -> tuple[tasks.Task, Any]:
     return task, (task.init(jax.random.key(3), None), (), task.frozen, whole)
 
 
-@pytest.mark.parametrize("config", [CODEC, LOWER, TOP], ids=["vqvae", "upsampler", "top"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(CODEC, marks=pytest.mark.slow, id="vqvae"),
+        pytest.param(LOWER, marks=pytest.mark.slow, id="upsampler"),
+        pytest.param(TOP, id="top"),  # has every kind of parameter
+    ],
+)
 def test_losses_and_gradients(config: dict) -> None:
     task, (params, books, frozen, batch) = make(config)
 
