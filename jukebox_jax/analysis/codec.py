@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jukebox_jax.audio import spectral, wave
+from jukebox_jax.audio import files, spectral, wave
 from jukebox_jax.models import Stage
 from jukebox_jax.vqvae import pieces, vqvae
 
@@ -87,13 +87,8 @@ def save(path: str | os.PathLike, codes: dict[str, Any]) -> None:
     """Writes a codes file, whole or not at all."""
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as stream:
-            np.savez_compressed(stream, **codes)
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.whole(file) as unfinished, unfinished.open("wb") as stream:
+        np.savez_compressed(stream, **codes)
 
 
 def load(path: str | os.PathLike) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from jukebox_jax import checkpoint
 from jukebox_jax.analysis import features
 from jukebox_jax.analysis.features import Plan
-from jukebox_jax.audio import wave
+from jukebox_jax.audio import files, wave
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox, Stage
 
@@ -180,24 +180,22 @@ def _write(file: pathlib.Path, parts: pathlib.Path, songs: Sequence[Song], said:
         for one in songs
     ]
     rows = [next(iter(one.values()))[0] for one in shapes]
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
     small = {
         "paths": np.array([one.path for one in songs]),
         "seconds": np.array([one.samples / one.rate for one in songs]),
         "rows": np.array(rows, np.int64),
         "settings": np.array(said),
     }
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for name, array in small.items():
-                with archive.open(f"{name}.npy", "w") as stream:
-                    np.lib.format.write_array(stream, array, allow_pickle=False)
-            for name, (_, width) in shapes[0].items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                    header = {"descr": "<f4", "fortran_order": False, "shape": (sum(rows), width)}
-                    np.lib.format.write_array_header_1_0(stream, header)
-                    for one in songs:
-                        stream.write(np.asarray(_record(parts, one)[name], "<f4").tobytes())
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        files.whole(file) as unfinished,
+        zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for name, array in small.items():
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+        for name, (_, width) in shapes[0].items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (sum(rows), width)}
+                np.lib.format.write_array_header_1_0(stream, header)
+                for one in songs:
+                    stream.write(np.asarray(_record(parts, one)[name], "<f4").tobytes())

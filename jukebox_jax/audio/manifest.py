@@ -13,6 +13,8 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jukebox_jax.audio import files
+
 NAMES = ("manifest.jsonl", "manifest.csv")
 """What the list inside a folder of songs is called."""
 
@@ -127,13 +129,9 @@ def write(path: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows as JSON lines; the file appears whole or not at all."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        lines = [json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows]
+    lines = [json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows]
+    with files.whole(path) as unfinished:
         unfinished.write_text("".join(lines), encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _objects(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:

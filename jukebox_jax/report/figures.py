@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from jukebox_jax.audio import files
+
 DRAWS = 2000
 """How often songs are drawn anew."""
 
@@ -121,15 +123,9 @@ def write(path: str | os.PathLike, figures: Iterable[Figure], about: dict[str, A
         row["value"] = row["value"] if math.isfinite(row["value"]) else None
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(
-            json.dumps({"about": about, "figures": rows}, indent=1, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    text = json.dumps({"about": about, "figures": rows}, indent=1, ensure_ascii=False) + "\n"
+    with files.whole(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _number(value: float) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_jax.audio import wave
+from jukebox_jax.audio import files, wave
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
@@ -289,20 +289,11 @@ def _saved(file: pathlib.Path) -> dict[int, np.ndarray]:
 def write_codes(file: pathlib.Path, codes: Mapping[int, np.ndarray]) -> None:
     """Writes codes by level; the file appears whole or not at all."""
     arrays: dict[str, Any] = {f"codes_{level}": array for level, array in sorted(codes.items())}
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as stream:
-            np.savez(stream, **arrays)
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with files.whole(file) as unfinished, unfinished.open("wb") as stream:
+        np.savez(stream, **arrays)
 
 
 def write_text(file: pathlib.Path, text: str) -> None:
     """Writes text; the file appears whole or not at all."""
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    with files.whole(file) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ of other windows is passed over, and they are then read and drawn anew, to the s
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import time
 import zipfile
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jukebox_jax.audio import files
 from jukebox_jax.prior.cache import KV
 from jukebox_jax.sampling.generate import Decoding
 
@@ -68,14 +68,9 @@ class States:
         held = {name: np.asarray(array) for name, array in jax.device_get(arrays).items()}
         types = {name: str(array.dtype) for name, array in held.items()}
         said = {**dataclasses.asdict(where), "types": types}
-        unfinished = self._file.with_name(f".{self._file.name}.{os.getpid()}.part")
-        try:
-            with unfinished.open("wb") as stream:
-                plain: dict[str, Any] = {name: _bytes(array) for name, array in held.items()}
-                np.savez(stream, where=np.array(json.dumps(said)), **plain)
-            os.replace(unfinished, self._file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        plain: dict[str, Any] = {name: _bytes(array) for name, array in held.items()}
+        with files.whole(self._file) as unfinished, unfinished.open("wb") as stream:
+            np.savez(stream, where=np.array(json.dumps(said)), **plain)
         self._written = time.monotonic()
         return True
 
