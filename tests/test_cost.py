@@ -77,3 +77,10 @@ def test_time_is_measured_and_told() -> None:
         assert 0 < one.code < 1
     told = cost.table(plan, box.rate, costs, times).splitlines()
     assert told[2].startswith("| 2 | 2 x 2 | 40 | 3 |") and told[-1].startswith("4.00 s of each")
+
+
+def test_settings_over_time_are_measured_as_they_are_drawn() -> None:
+    box = counting.noisy()
+    settings = Settings(batch=2, temperature=[[0.0, 0.9], [4.0, 1.1]], top_k=5)
+    plan = plans.plan(box, SONGS, 4.0, settings=settings)
+    assert all(one.code > 0 for one in cost.calibrate(box, SONGS, plan, settings))

@@ -19,11 +19,10 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import prior
 from jukebox_jax.prior.prior import Prior
-from jukebox_jax.sampling import conditions, generate, windows
+from jukebox_jax.sampling import conditions, generate, steering, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.plan import Plan
 from jukebox_jax.sampling.settings import Level, Settings
-from jukebox_jax.vqvae import vqvae
 
 _DRAWN = 16  # codes drawn to measure how long one takes
 
@@ -189,21 +188,33 @@ def _measure(
     model, stage = _model(jukebox, step), jukebox.priors[step.level]
     assert stage is not None
     params = jax.device_put(prior.unstack(model, stage.weights))
-    rows = np.array(windows.groups(_known(plan, step), settings.batch)[0])
+    how = steering.drawing(step, model, songs, jukebox.rate)
+    group = windows.groups(_known(plan, step), settings.batch)[0]
+    guided = how.guided(group[0])
+    alike = [row for row in group if how.guided(row) == guided]
+    rows = np.array([*alike, *alike[-1:] * (len(group) - len(alike))])
     held = list(plan.given)
     if step.factor:
         held[step.level + 1] = np.zeros((len(songs), step.context // step.factor), np.int32)
     conditioning = conditions.conditioned(
-        step, stage, params, songs, plan, held, rows, 0, settings.allow_unknown
+        step,
+        stage,
+        params,
+        songs,
+        plan,
+        held,
+        rows,
+        0,
+        settings.allow_unknown,
+        guided=guided,
+        guide_lyrics=settings.guide_lyrics,
     )
     laid = windows.windows(step.total, step.context, step.hop, min(_known(plan, step)))
     known = max((window.known for window in laid), default=0)
     read = generate.reading(model, known)
-    past = np.zeros((len(rows), step.context), np.int32)
+    past = np.zeros((len(rows) * (1 + guided), step.context), np.int32)
     keys = jax.vmap(jax.random.key)(jnp.zeros(len(rows), jnp.uint32))
-    more = dict(
-        temperature=step.temperature, top_k=step.top_k or None, top_p=step.top_p or None, start=0
-    )
+    more = how.at(rows.tolist(), [0] * len(rows))
 
     def begin() -> generate.Decoding:
         state = generate.begin(model, params, past, known, conditioning, read=read)
@@ -223,12 +234,6 @@ def _measure(
     code = drawing / max(1, min(_DRAWN, step.context - known))
     total = cost.groups * (cost.windows * reading + cost.codes * code)
     return Time(level=step.level, window=reading, code=code, total=total)
-
-
-def decoding(jukebox: Jukebox) -> int:
-    """Bytes of the VQ-VAE's parameters and codebooks, which decode what was sampled."""
-    assert isinstance(jukebox.vqvae.model, vqvae.VQVAE)
-    return _bytes(jukebox.vqvae.weights)
 
 
 def _known(plan: Plan, step: Level) -> tuple[int, ...]:
