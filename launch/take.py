@@ -16,7 +16,6 @@ whether the codes are the same; `score` measures the songs of a folder and puts 
 """
 
 import json
-import sys
 
 import command
 from absl import flags
@@ -38,10 +37,9 @@ def main() -> None:
     from jukebox_jax import sharding
     from jukebox_jax.sampling import tree
 
-    words = flags.FLAGS(sys.argv)[1:]
-    if len(words) < 2:
+    if len(command.words) < 2:
         raise ValueError("say what to do and with which folder, as in: take.py pick out --songs 0")
-    operation, *folders = words
+    operation, *folders = command.words
     command.keep_compiled_programs()
     sharding.check_numerics()
     if operation == "score":

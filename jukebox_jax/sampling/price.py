@@ -50,10 +50,7 @@ def bits(
     """
     if level >= len(jukebox.priors) or jukebox.priors[level] is None:
         raise ValueError(f"level {level} has no prior to tell what its codes cost")
-    length = codes[level].shape[1] * jukebox.hops[level]
-    step = plans.level_of(jukebox, level, length, settings)
-    starts, totals = plans.times(jukebox.rate, songs, length)
-    plan = Plan(length, (step,), (), starts, totals, ())
+    step, plan = plans.laid_out(jukebox, level, songs, codes[level].shape[1], settings)
     return of_plan(jukebox, songs, plan, step, codes, settings)
 
 
