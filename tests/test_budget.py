@@ -108,6 +108,9 @@ def test_what_does_not_fit_gets_advice(split: budget.Budget) -> None:
     budget.check(split, config, split.total)
     with pytest.raises(budget.BudgetError, match="2 songs are on a device at once: accumulate"):
         budget.check(split, config, split.total - 1)
+    dealt = {**config, "optimizer": {**config.get("optimizer", {}), "accumulate": 2}}
+    with pytest.raises(budget.BudgetError, match="--config.mesh.tensor=2"):  # one song is left
+        budget.check(split, dealt, split.total - 1)
     eager = {**config, "model": {**TOP["model"], "remat": "none"}}
     with pytest.raises(budget.BudgetError, match="--config.model.remat=full"):
         budget.check(split, eager, split.total // 2)

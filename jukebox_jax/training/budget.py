@@ -220,7 +220,8 @@ def _advice(budget: Budget, settings: Settings) -> str:
     devices = math.prod(budget.mesh.values())
     split = budget.mesh["fsdp"] * budget.mesh["tensor"]
     model = settings.plain.get("model") or {}
-    rows = settings.data.batch // (devices // budget.mesh["tensor"])
+    pieces = settings.optimizer.accumulate
+    rows = settings.data.batch // (devices // budget.mesh["tensor"]) // pieces
     if sum(stored.values()) > budget.temporary:
         if split < devices:
             return f"split the model further, as --config.mesh.fsdp={min(2 * split, devices)}"
@@ -229,7 +230,10 @@ def _advice(budget: Budget, settings: Settings) -> str:
     elif settings.stage.kind == "prior" and model.get("remat", "full") != "full":
         return "recompute activations, --config.model.remat=full"
     elif rows > 1:
-        return f"{rows} songs are on a device at once: accumulate gradients over more steps"
+        return (
+            f"{rows} songs are on a device at once: accumulate gradients over more steps, as "
+            f"--config.optimizer.accumulate={2 * pieces}"
+        )
     elif budget.mesh["tensor"] < devices:
         return f"split products too, as --config.mesh.tensor={2 * budget.mesh['tensor']}"
     return "take more devices"
