@@ -117,5 +117,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
             steps=2200, log_every=20, evaluate_every=200, examples_every=1100, checkpoint_every=200
         )
     elif size != "base":
-        raise ValueError(f"configs/vqvae.py has no size {size!r}; it has base, small, tiny and band")
+        raise ValueError(
+            f"configs/vqvae.py has no size {size!r}; it has base, small, tiny and band"
+        )
     return config
