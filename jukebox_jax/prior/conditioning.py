@@ -2,9 +2,9 @@
 
 A signal enters by one of four doors: `start` (in place of the code before the first), `track`
 (added at every position), `memory` (attended to) or `prefix` (in front of the codes, in one
-sequence with them). The records of its kinds stand in `signals`, `curves`, `sung` and `lyric_signals`;
-here a config line becomes a record, a song's labels become arrays, and arrays are embedded and
-summed door by door. Nothing here knows of codes to come.
+sequence with them). The records of its kinds stand in `signals`, `curves`, `sung` and
+`lyric_signals`; here a config line becomes a record, a song's labels become arrays, and arrays are
+embedded and summed door by door. Nothing here knows of codes to come.
 """
 
 import dataclasses

@@ -7,6 +7,7 @@ given as notes. Nothing here trains or samples.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,8 +63,8 @@ def publish(
         parts = {"params": stage.weights.params, "codebooks": stage.weights.codebooks}
     parts = jax.tree.map(jax.numpy.asarray, parts)
     names = {name: one.to_json() for name, one in stage.vocabularies.items()}
-    lines = history(directory)
-    step = int(lines[-1]["step"]) if lines else 0
+    step = checkpoint.latest(directory)
+    lines = [line for line in history(directory) if line["step"] <= step]
     checkpoint.save_stage(out, config, parts, names, step=step)
     if stage.alignment:
         checkpoint.write_json(out, checkpoint.ALIGNMENT, dict(stage.alignment))
@@ -120,7 +121,7 @@ def card(
         )
     else:
         head.append(f"It reads {stage.model.context} codes at once.")
-    rows = [*head, "", *_signals(stage), *_training(config, data), *_curve(lines)]
+    rows = [*head, *_signals(stage), *_training(config, data), *_curve(lines)]
     origin = config.get("release")
     rows += ["", "## Licence", ""]
     rows.append(
@@ -141,7 +142,7 @@ def _signals(stage: Stage) -> list[str]:
     signals = stage.config.get("signals") or {}
     if not signals:
         return []
-    rows = ["## What it is told", "", "| signal | kind | names |", "|---|---|---|"]
+    rows = ["", "## What it is told", "", "| signal | kind | names |", "|---|---|---|"]
     for name, spec in signals.items():
         ids = getattr(stage.vocabularies.get(name), "ids", {})
         known = [str(word) for word, number in ids.items() if number > 0]
@@ -172,13 +173,10 @@ def _curve(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     held = [line for line in lines if any(key.startswith("evaluate/") for key in line)]
     if not held:
         return []
-    keys = [
-        key
-        for name in _FIGURES
-        for key in held[-1]
-        if key.removeprefix("evaluate/").rpartition("_l")[0] == name
-        or key == f"evaluate/{name}"
-    ]
+    keys: list[str] = []
+    for name in _FIGURES:
+        levels = [key for key in held[-1] if re.fullmatch(rf"evaluate/{name}_l\d+", key)]
+        keys += levels or [key for key in held[-1] if key == f"evaluate/{name}"]
     picked = sorted({round(at) for at in np.linspace(0, len(held) - 1, min(_POINTS, len(held)))})
     titles = [_title(key) for key in keys]
     rows = ["", "Held-out songs:", "", "| step | " + " | ".join(titles) + " |"]
