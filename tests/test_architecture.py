@@ -22,6 +22,7 @@ BELOW = {
     "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
+    "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),
     "": {"audio", "vqvae", "prior", "models", "sampling", "training", "analysis"},
@@ -38,6 +39,8 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
+    "matplotlib": {"report/plots.py"},
+    "IPython": {"notebook.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.
