@@ -21,6 +21,7 @@ BELOW = {
     "sampling": {"audio", "vqvae", "prior", "models"},
     "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
+    "evaluation": {"audio", "vqvae", "prior", "models", "sampling", "analysis", "training"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
     "sharding": set(),
     "checkpoint": set(),
