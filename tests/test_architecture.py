@@ -39,6 +39,7 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
+    "matplotlib": {"report/spectrograms.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.

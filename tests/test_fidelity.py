@@ -17,7 +17,7 @@ def sums(target: np.ndarray, output: np.ndarray) -> fidelity.Sums:
 
 def test_a_scaled_copy_has_no_distortion() -> None:
     half = sums(TARGET, 0.5 * TARGET)
-    assert half.si_sdr() > 60
+    assert half.si_sdr() > 60 and half.error() == pytest.approx(20 * np.log10(0.5), abs=1e-3)
     assert half.convergence() == pytest.approx(20 * np.log10(0.5), abs=1e-3)
 
 

@@ -38,6 +38,13 @@ class Sums:
         """Spectral convergence in dB; not a number where the target is silent."""
         return 10 * math.log10(max(self.wrong, 1e-20) / self.loud) if self.loud else math.nan
 
+    def error(self) -> float:
+        """Energy of the difference of waveforms in dB of the target's; no number for silence."""
+        target, both, output = self.products
+        if target <= _QUIET * self.samples:
+            return math.nan
+        return 10 * math.log10(max(target - 2 * both + output, 1e-20) / target)
+
     def si_sdr(self) -> float:
         """Scale-invariant ratio of signal to distortion in dB; not a number for silence."""
         target, both, output = self.products
