@@ -21,6 +21,7 @@ BELOW = {
     "sampling": {"audio", "vqvae", "prior", "models"},
     "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
+    "evaluation": {"audio", "vqvae", "prior", "models", "sampling", "analysis", "training"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
     "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
@@ -39,7 +40,7 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
-    "matplotlib": {"report/plots.py"},
+    "matplotlib": {"report/plots.py", "report/spectrograms.py"},
     "IPython": {"notebook.py"},
 }
 ROOMS_OF = {"clu": {"training"}}

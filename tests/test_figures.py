@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from jukebox_jax.report import figures
-from jukebox_jax.report.figures import Figure
+from jukebox_jax.evaluation import figures
+from jukebox_jax.evaluation.figures import Figure
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
@@ -42,3 +42,27 @@ def test_the_table_and_the_file(tmp_path: pathlib.Path) -> None:
     assert read["figures"][0]["value"] == pytest.approx(0.123456)
     assert read["figures"][1]["value"] is None
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+def test_shares_have_wilsons_interval() -> None:
+    one = figures.of_share("a", "right", 5, 10)
+    assert one.value == 50 and one.songs == 10
+    assert (one.low, one.high) == pytest.approx((23.66, 76.34), abs=0.01)
+    all_ = figures.of_share("a", "right", 10, 10)
+    assert all_.value == all_.high == 100 and all_.low == pytest.approx(72.25, abs=0.01)
+    assert np.isnan(figures.of_share("a", "right", 0, 0).value)
+
+
+def test_means_are_drawn_as_other_statistics_are() -> None:
+    """The short way by sums gives what putting values together gives."""
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=size) for size in (3, 9, 1, 5)]
+    quick = figures.interval(groups, np.mean)
+    assert quick == pytest.approx(figures.interval(groups, lambda values: float(np.mean(values))))
+
+
+def test_what_is_no_number_does_not_count(tmp_path: pathlib.Path) -> None:
+    one = figures.of_songs("a", "b", [np.array([1.0, np.nan]), np.array([np.nan])])
+    assert one.value == 1 and one.songs == 1
+    figures.write(tmp_path / "a.json", [one], {}, {"bits": "no prior"})
+    assert json.loads((tmp_path / "a.json").read_text())["refused"] == {"bits": "no prior"}

@@ -171,3 +171,10 @@ def test_one_process_at_a_time_imports_librosa() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(8)
     assert process.wait(120) == 0
+
+
+def test_chroma_hears_the_pitch_class() -> None:
+    seconds = np.arange(2 * 8000) / 8000
+    found = measure.chroma(0.3 * np.sin(2 * np.pi * 440 * seconds)[:, None], 8000)
+    assert found.shape == (12,) and found.argmax() == 9 and abs(found.sum() - 1) < 1e-9
+    assert np.ptp(measure.chroma(np.zeros((8000, 1), np.float32), 8000)) < 1e-9

@@ -3,20 +3,34 @@
 import pytest
 import singing
 
-from jukebox_jax.report import measures
-from jukebox_jax.report.figures import Figure
-from jukebox_jax.report.subject import Subject
+from jukebox_jax.evaluation import measures
+from jukebox_jax.evaluation.figures import Figure
+from jukebox_jax.evaluation.subject import Subject
 
 
 def test_measures_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {name: lambda subject, name=name: [Figure(name, "x", 1.0)] for name in "abc"}
     monkeypatch.setattr(measures, "MEASURES", made)
     subject = Subject(singing.jukebox(), ())
-    assert [one.measure for one in measures.take(subject, ["c", "a"])] == ["c", "a"]
+    found, refused = measures.take(subject, ["c", "a"])
+    assert [one.measure for one in found] == ["c", "a"] and not refused
+
+
+def test_what_is_refused_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(subject: Subject) -> list[Figure]:
+        raise ValueError("there is no prior:\n give one")
+
+    made = {"a": refuse, "b": lambda subject: [Figure("b", "x", 1.0)]}
+    monkeypatch.setattr(measures, "MEASURES", made)
+    subject = Subject(singing.jukebox(), ())
+    found, refused = measures.take(subject, ["a", "b"])
+    assert len(found) == 1 and refused == {"a": "there is no prior: give one"}
+    with pytest.raises(ValueError, match="nothing could be measured: a: there is no prior"):
+        measures.take(subject, ["a"])
 
 
 def test_unknown_ones_are_told() -> None:
-    with pytest.raises(ValueError, match="measure 'lyrcs' is unknown; known: alignment, lyrics, s"):
+    with pytest.raises(ValueError, match="measure 'lyrcs' is unknown; known: reconstruc"):
         measures.names(["alignment", "lyrcs"])
     with pytest.raises(ValueError, match="no measure is asked for"):
         measures.names([])

@@ -61,7 +61,7 @@ def test_mistakes_are_one_line(given: tuple[pathlib.Path, list[str]]) -> None:
     refused(run("align", *arguments, f"--prior={folder / 'vqvae'}"), "is a vqvae, not a prior")
     refused(
         run("evaluate", *arguments, f"--priors={folder / 'prior'}", "--measures=words"),
-        "measure 'words' is unknown; known: alignment",
+        "measure 'words' is unknown; known: reconstruction",
     )
     refused(run("measure", "--songs=nowhere", "--labels=loudness"), "no such folder or list")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax.audio import measure
-from jukebox_jax.report import sound
+from jukebox_jax.evaluation import sound
 
 RATE = 8000
 TIMES = np.arange(2 * RATE) / RATE

@@ -6,9 +6,9 @@ import singing
 
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
-from jukebox_jax.report import words
-from jukebox_jax.report.figures import Figure
-from jukebox_jax.report.subject import Subject
+from jukebox_jax.evaluation import words
+from jukebox_jax.evaluation.figures import Figure
+from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.sampling import attended, price
 
 

@@ -16,11 +16,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jukebox_jax.audio import files, spectral, wave
+from jukebox_jax.audio import fidelity, files, wave
 from jukebox_jax.models import Stage
 from jukebox_jax.vqvae import pieces, vqvae
-
-_QUIET = 1e-8  # energy a sample, below which a sound is silence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +163,7 @@ def report(
     model = stage.model
     found = []
     for level in range(model.levels) if levels is None else levels:
-        numbers, at = _Sums(), 0
+        numbers, at = fidelity.Sums(), 0
         for output in decode(stage, codes, level, piece=piece):
             numbers.add(_cut(path, rate, at, len(output), samples), output)
             at += len(output)
@@ -183,40 +181,6 @@ def report(
             )
         )
     return tuple(found)
-
-
-class _Sums:
-    """Sums over the pieces of a target and of what came of it."""
-
-    def __init__(self) -> None:
-        self.wrong = self.loud = 0.0  # of magnitudes, squared
-        self.products = np.zeros(3)  # target and target, target and output, output and output
-        self.samples = 0
-
-    def add(self, target: np.ndarray, output: np.ndarray) -> None:
-        """Adds a piece, f32[samples, 1] both."""
-        self.samples += len(target)
-        one, other = target[:, 0].astype(np.float64), output[:, 0].astype(np.float64)
-        self.products += [one @ one, one @ other, other @ other]
-        if len(target) > 1:
-            made = [np.asarray(_magnitudes(each[None]), np.float64) for each in (target, output)]
-            self.wrong += float(np.square(made[0] - made[1]).sum())
-            self.loud += float(np.square(made[0]).sum())
-
-    def convergence(self) -> float:
-        """In dB; not a number where the target is silent."""
-        return 10 * math.log10(max(self.wrong, 1e-20) / self.loud) if self.loud else math.nan
-
-    def si_sdr(self) -> float:
-        """In dB; not a number where the target is silent."""
-        target, both, output = self.products
-        if target <= _QUIET * self.samples:
-            return math.nan
-        signal = both**2 / target  # energy of the output along the target
-        return 10 * math.log10(max(signal, 1e-20) / max(output - signal, 1e-20))
-
-
-_magnitudes = jax.jit(spectral.magnitudes)
 
 
 def _cut(path: str | os.PathLike, rate: int, start: int, length: int, samples: int) -> np.ndarray:

@@ -77,6 +77,25 @@ def tempo(audio: np.ndarray, rate: int) -> float | None:
     return _refined(rises, found, rate / hop)
 
 
+def chroma(audio: np.ndarray, rate: int) -> np.ndarray:
+    """How much of each pitch class sounds over a whole sound, from C up.
+
+    Args:
+      audio: f32[samples, channels].
+      rate: samples a second.
+
+    Returns:
+      f64[12], which sum to 1; all alike for silence.
+    """
+    librosa = _librosa()
+    size = _power(rate, 0.37)
+    rows = librosa.feature.chroma_stft(
+        y=_at_least(size, audio), sr=rate, n_fft=size, hop_length=size // 4, norm=None, tuning=0.0
+    )
+    total = np.asarray(rows, np.float64).sum(axis=1) + 1e-9
+    return total / total.sum()
+
+
 def chords(audio: np.ndarray, rate: int) -> list[list[Any]]:
     """Major and minor chords, by the pitch classes that sound.
 

@@ -196,7 +196,9 @@ def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
     return mixed.astype(np.float32, copy=False)
 
 
-def save(path: str | os.PathLike, audio: np.ndarray, rate: int) -> None:
+def save(
+    path: str | os.PathLike, audio: np.ndarray, rate: int, *, compression: float | None = None
+) -> None:
     """Writes a sound, in the format its extension names.
 
     The file appears whole or not at all. Samples beyond [-1, 1] are clipped and their number is
@@ -206,6 +208,8 @@ def save(path: str | os.PathLike, audio: np.ndarray, rate: int) -> None:
       path: with one of the extensions of `FORMATS`; missing folders are made.
       audio: f32[samples, channels] or f32[samples].
       rate: samples a second.
+      compression: of codings that lose something, from 0 (large) to 1 (small); of Opus 256 to 6
+        kbit/s a channel, linearly. None for what each does by itself.
 
     Raises:
       AudioError: an extension or a rate that cannot be written, or samples that are not finite.
@@ -213,16 +217,23 @@ def save(path: str | os.PathLike, audio: np.ndarray, rate: int) -> None:
     audio = np.asarray(audio, np.float32)
     if audio.ndim == 1:
         audio = audio[:, None]
-    save_pieces(path, [audio], rate)
+    save_pieces(path, [audio], rate, compression=compression)
 
 
-def save_pieces(path: str | os.PathLike, pieces: Iterable[np.ndarray], rate: int) -> None:
+def save_pieces(
+    path: str | os.PathLike,
+    pieces: Iterable[np.ndarray],
+    rate: int,
+    *,
+    compression: float | None = None,
+) -> None:
     """Writes a sound that comes in pieces, of which no more than one is held; see `save`.
 
     Args:
       path: see there.
       pieces: f32[some, channels], one after the other; one at least.
       rate: samples a second.
+      compression: see there.
 
     Raises:
       AudioError: what `save` raises.
@@ -250,8 +261,9 @@ def save_pieces(path: str | os.PathLike, pieces: Iterable[np.ndarray], rate: int
                 data = np.clip(audio, -1, 1)
             if file is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                small = {} if compression is None else {"compression_level": compression}
                 file = soundfile.SoundFile(
-                    unfinished, "w", rate, data.shape[1], format=form, subtype=coding
+                    unfinished, "w", rate, data.shape[1], format=form, subtype=coding, **small
                 )
             for at in range(0, len(data), rate):  # one huge write can exhaust a codec's stack
                 file.write(data[at : at + rate])

@@ -7,11 +7,15 @@ computed fast is made anew at each call and never stored. Pure functions, and on
 holds a kernel and a bias.
 """
 
+import functools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jukebox_jax import sharding
@@ -138,6 +142,33 @@ def bound(shape: tuple[int, ...], transposed: bool = False) -> float:
     """
     size, inputs, outputs = shape
     return 1 / math.sqrt(size * (outputs if transposed else inputs))
+
+
+def fill(shapes: Any, key: Array) -> dict[str, Any]:
+    """Parameters of convolutions at the start, from their shapes.
+
+    All are drawn at once and dealt out on the host: a model has hundreds of kernels, and a
+    compiler takes minutes over as many draws.
+    """
+    sizes = [leaf.size for leaf in jax.tree.leaves(shapes)]
+    numbers = _draw(key, sum(sizes))
+    if isinstance(numbers, jax.core.Tracer):
+        return _deal(shapes, iter(jnp.split(numbers, np.cumsum(sizes)[:-1])))
+    parts = np.split(np.asarray(numbers), np.cumsum(sizes)[:-1])
+    return jax.device_put(_deal(shapes, iter(parts)))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _draw(key: Array, count: int) -> Array:
+    return jax.random.uniform(key, (count,), jnp.float32, -1.0, 1.0)
+
+
+def _deal(shapes: Any, numbers: Iterator[Array], name: str = "") -> Any:
+    """Fills a tree of shapes with numbers from -1 to 1, scaled as each convolution starts."""
+    if "kernel" not in shapes:
+        return {name: _deal(shapes[name], numbers, name) for name in sorted(shapes)}
+    most = bound(shapes["kernel"].shape, transposed=name == "up")
+    return {name: most * next(numbers).reshape(shapes[name].shape) for name in sorted(shapes)}
 
 
 class Convolution(nn.Module):

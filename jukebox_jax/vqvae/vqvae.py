@@ -28,18 +28,8 @@ _UNMEASURED = Bandwidth()
 
 
 def init(model: VQVAE, key: Array) -> dict[str, Any]:
-    """Parameters at the start, float32; may be traced, as by jax.eval_shape.
-
-    All are drawn at once and dealt out on the host: a model has hundreds of kernels, and a
-    compiler takes minutes over as many draws.
-    """
-    shapes = abstract(model)
-    sizes = [leaf.size for leaf in jax.tree.leaves(shapes)]
-    numbers = _draw(key, sum(sizes))
-    if isinstance(numbers, jax.core.Tracer):
-        return _deal(shapes, iter(jnp.split(numbers, np.cumsum(sizes)[:-1])))
-    parts = np.split(np.asarray(numbers), np.cumsum(sizes)[:-1])
-    return jax.device_put(_deal(shapes, iter(parts)))
+    """Parameters at the start, float32; may be traced, as by jax.eval_shape."""
+    return convolution.fill(abstract(model), key)
 
 
 def abstract(model: VQVAE) -> dict[str, Any]:
@@ -350,19 +340,6 @@ def _reported(name: str, values: Array) -> dict[str, Array]:
 def _weighted(terms: Mapping[str, Array], **weights: float) -> Array:
     """The weighted sum; a term without weight costs no backward pass."""
     return sum((w * terms[name] for name, w in weights.items() if w), start=jnp.float32(0.0))
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _draw(key: Array, count: int) -> Array:
-    return jax.random.uniform(key, (count,), jnp.float32, -1.0, 1.0)
-
-
-def _deal(shapes: Any, numbers: Iterator[Array], name: str = "") -> Any:
-    """Fills a tree of shapes with numbers from -1 to 1, scaled as each convolution starts."""
-    if "kernel" not in shapes:
-        return {name: _deal(shapes[name], numbers, name) for name in sorted(shapes)}
-    most = convolution.bound(shapes["kernel"].shape, transposed=name == "up")
-    return {name: most * next(numbers).reshape(shapes[name].shape) for name in sorted(shapes)}
 
 
 def _analyse(model: VQVAE, params: Params, audio: Array, level: int) -> Array:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from jukebox_jax.audio.song import Song
+from jukebox_jax.evaluation import figures
+from jukebox_jax.evaluation.figures import Figure
+from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.prior import lyrics, timed
 from jukebox_jax.prior.lyrics import Lyric
-from jukebox_jax.report import figures
-from jukebox_jax.report.figures import Figure
-from jukebox_jax.report.subject import Subject
 from jukebox_jax.sampling import attended, compose, heads, price
 
 _OTHERS = 3

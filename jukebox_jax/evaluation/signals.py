@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio.song import Song
+from jukebox_jax.evaluation import figures, sound
+from jukebox_jax.evaluation.figures import Figure
+from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.prior import schedule, timeline
 from jukebox_jax.prior.conditioning import Curve, Events, Label
-from jukebox_jax.report import figures, sound
-from jukebox_jax.report.figures import Figure
-from jukebox_jax.report.subject import Subject
 from jukebox_jax.sampling import compose, heard
 
 _OWN: Mapping[str, str] = {"dynamics": "loudness", "loudness": "loudness", "tempo": "tempo"}

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,18 +61,43 @@ def of_songs(
     Args:
       measure: see `Figure`, as the others.
       name: see there.
-      songs: for each song its values, f64[any]; songs without any do not count.
+      songs: for each song its values, f64[any]; what is no number does not count, nor do songs
+        without any.
       statistic: from all values together to a number.
       unit: see there.
       note: see there.
     """
     groups = [np.asarray(one, np.float64).ravel() for one in songs]
+    groups = [one[np.isfinite(one)] for one in groups]
     groups = [one for one in groups if len(one)]
     if not groups:
         return Figure(measure, name, math.nan, unit, note=note)
     low, high = interval(groups, statistic)
     value = float(statistic(np.concatenate(groups)))
     return Figure(measure, name, value, unit, low, high, len(groups), note)
+
+
+def of_share(
+    measure: str, name: str, right: int, total: int, *, songs: int = 0, note: str = ""
+) -> Figure:
+    """How often something was so, in %, with Wilson's 95 % interval.
+
+    Args:
+      measure: see `Figure`, as the others.
+      name: see there.
+      right: how often it was so.
+      total: how often it could have been.
+      songs: see there; by default `total`.
+      note: see there.
+    """
+    if not total:
+        return Figure(measure, name, math.nan, "%", note=note)
+    share, square = right / total, 1.96**2
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    spread = share * (1 - share) / total + square / (4 * total**2)
+    reach = 1.96 * math.sqrt(spread) / (1 + square / total)
+    low, high = 100 * max(middle - reach, 0.0), 100 * min(middle + reach, 1.0)
+    return Figure(measure, name, 100 * share, "%", low, high, songs or total, note)
 
 
 def interval(
@@ -87,6 +112,10 @@ def interval(
     """
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(groups), size=(DRAWS, len(groups)))
+    if statistic is np.mean:  # of which sums and counts say as much as the values
+        sums, counts = (np.array([one(group) for group in groups]) for one in (np.sum, np.size))
+        low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), [2.5, 97.5])
+        return float(low), float(high)
     found = [statistic(np.concatenate([groups[index] for index in row])) for row in drawn]
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
@@ -96,8 +125,8 @@ def table(figures: Iterable[Figure]) -> list[str]:
     """Figures as lines to be shown."""
     rows = [("measure", "figure", "value", "95 % interval", "songs", "note")]
     for one in figures:
-        between = "" if one.low is None else f"{_number(one.low)} to {_number(one.high or 0.0)}"
-        value = f"{_number(one.value)} {one.unit}".rstrip()
+        between = "" if one.low is None else f"{number(one.low)} to {number(one.high or 0.0)}"
+        value = f"{number(one.value)} {one.unit}".rstrip()
         rows.append((one.measure, one.name, value, between, str(one.songs or ""), one.note))
     widths = [max(len(row[place]) for row in rows) for place in range(5)]
     return [
@@ -108,7 +137,12 @@ def table(figures: Iterable[Figure]) -> list[str]:
     ]
 
 
-def write(path: str | os.PathLike, figures: Iterable[Figure], about: dict[str, Any]) -> None:
+def write(
+    path: str | os.PathLike,
+    figures: Iterable[Figure],
+    about: dict[str, Any],
+    refused: Mapping[str, str] | None = None,
+) -> None:
     """Writes figures as JSON: {"about": {...}, "figures": [{...}, ...]}, whole or not at all.
 
     A value that is not a number is null.
@@ -117,18 +151,21 @@ def write(path: str | os.PathLike, figures: Iterable[Figure], about: dict[str, A
       path: the file.
       figures: see `Figure`.
       about: how they came about, of JSON's types.
+      refused: measures that could not be taken, and why; written beside the figures, if given.
     """
     rows = [dataclasses.asdict(one) for one in figures]
     for row in rows:
         row["value"] = row["value"] if math.isfinite(row["value"]) else None
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"about": about, "figures": rows}, indent=1, ensure_ascii=False) + "\n"
+    whole = {"about": about, "figures": rows} | ({"refused": refused} if refused else {})
+    text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
     with files.whole(file) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value as it is shown: three figures, or "-" where there is none."""
     return (
         "-" if not math.isfinite(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     )

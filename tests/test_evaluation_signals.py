@@ -7,10 +7,10 @@ import pytest
 import singing
 
 from jukebox_jax.audio.song import Song
+from jukebox_jax.evaluation import signals
+from jukebox_jax.evaluation.signals import With, Without
+from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.prior.conditioning import Curve, Events, Label
-from jukebox_jax.report import signals
-from jukebox_jax.report.signals import With, Without
-from jukebox_jax.report.subject import Subject
 from jukebox_jax.sampling.compose import Recording
 
 EVEN = {"loudness": -20.0, "tempo": 100.0, "brightness": 500.0, "onsets": 1.0}

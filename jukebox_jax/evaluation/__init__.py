@@ -1,0 +1,1 @@
+"""How good trained stages are, in figures with their uncertainty: a measure a file."""

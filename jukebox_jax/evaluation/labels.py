@@ -1,0 +1,111 @@
+"""Whether a sampled song has its artist's timbre and its genre's rhythm, by a classifier.
+
+The procedural band's labels are known, and it plays as many songs as one likes: a classifier
+learns from songs that went through the VQ-VAE, is tested on others, and then judges sampled songs.
+Its own accuracy, on sound as it is and through the VQ-VAE, stands beside what it says of those.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits
+from jukebox_jax.evaluation.figures import Figure
+from jukebox_jax.evaluation.subject import Subject
+from jukebox_jax.sampling import compose
+
+TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "artist": traits.timbre,
+    "genre": traits.rhythm,
+}
+"""What each label is recognised by."""
+
+_TEST = 48  # songs that the classifiers are tested on
+_SHORTEST = 2.0  # seconds of sampled songs in which a rhythm can be heard
+
+
+def labels(subject: Subject) -> list[Figure]:
+    """How often sampled songs are taken for what they were asked to be.
+
+    Raises:
+      ValueError: the songs are not the procedural band's, nothing can be sampled, or it is too
+        short.
+    """
+    box = subject.jukebox
+    if not fresh.plays(subject.songs):
+        raise ValueError(
+            "only labels of the procedural band are known well enough: give stages that were "
+            "trained on it, or --songs=band:"
+        )
+    drawn = subject.drawn
+    length = drawn.audio.shape[1]
+    if length < _SHORTEST * box.rate:
+        raise ValueError(
+            f"sampled songs of {length / box.rate:.2f} s are too short: give "
+            f"--sampled_seconds={_SHORTEST:g} or more"
+        )
+    learnt, unspoilt = heard(subject, subject.learn, fresh.LEARN, drawn.level, length)
+    tested, plain = heard(subject, _TEST, fresh.TEST, drawn.level, length)
+    asked = [song.labels for song in drawn.songs]
+    new = [(sound[:, 0], told) for sound, told in zip(drawn.audio, asked, strict=True)]
+    sets = {
+        "sampled songs": (learnt, new),
+        "other songs through the VQ-VAE": (learnt, tested),
+        "other songs as they are": (learnt, plain),
+        "the same, learnt from songs as they are": (unspoilt, plain),
+    }
+    return [
+        _judged(name, trait, *both, box.rate, title)
+        for name, trait in TRAITS.items()
+        for title, both in sets.items()
+    ]
+
+
+Heard = Sequence[tuple[np.ndarray, Mapping[str, Any]]]
+"""Sounds, f32[samples], with their labels."""
+
+
+def heard(subject: Subject, count: int, seed: int, level: int, length: int) -> tuple[Heard, Heard]:
+    """The beginnings of songs of the band, through the VQ-VAE and as they are.
+
+    Args:
+      subject: what is measured.
+      count: how many songs.
+      seed: of the collection.
+      level: by whose codes they go through the VQ-VAE.
+      length: samples of each.
+    """
+    box, pace = subject.jukebox, progress.Pace(f"{count} songs of the band", count)
+    through, plain = [], []
+    loud = fresh.singer(box.vqvae.config)
+    seconds = max(fresh.seconds(subject.songs), 1.2 * length / box.rate)
+    for sound, told in fresh.sounds(count, seconds, seed, box.rate, loud):
+        cut = sound[:length]
+        codes = compose.prime(box, cut[None])
+        decoded = compose.decode(box, codes[level], level)[0]
+        through.append((decoded[:, 0], told))
+        plain.append((cut[: len(decoded), 0], told))
+        pace.reach(len(plain))
+    return through, plain
+
+
+def _judged(
+    name: str,
+    trait: Callable[[np.ndarray, int], np.ndarray],
+    learnt: Heard,
+    songs: Heard,
+    rate: int,
+    title: str,
+) -> Figure:
+    """How often songs are taken for what they are labelled as, by what was learnt from others."""
+    vectors = np.stack([trait(sound, rate) for sound, _ in learnt])
+    judge = classifier.learn(vectors, [told[name] for _, told in learnt])
+    known = [(sound, told[name]) for sound, told in songs if told.get(name) in judge.names]
+    right = 0
+    if known:
+        taken = judge(np.stack([trait(sound, rate) for sound, _ in known]))
+        right = sum(one == label for one, (_, label) in zip(taken, known, strict=True))
+    title = f"{name}, by {trait.__name__}: {title}"
+    note = f"chance {100 / len(judge.names):.0f} %; learnt from {len(learnt)} songs"
+    return figures.of_share("labels", title, right, len(known), note=note)
