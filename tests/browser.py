@@ -16,6 +16,7 @@ anything over a network, unless it is told where it may.
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,3 +87,11 @@ def overflow(page: Any) -> int:
     return page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
+
+
+def until(page: Any, expression: str, seconds: float = 10.0) -> None:
+    """Waits until an expression of JavaScript is true, on pages that forbid `eval` too."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(f"() => Boolean({expression})"):
+        assert time.monotonic() < end, f"not so after {seconds} s: {expression}"
+        page.wait_for_timeout(20)

@@ -22,6 +22,7 @@ BELOW = {
     "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
+    "page": {"audio", "vqvae", "prior", "models", "sampling", "analysis"},
     "sharding": set(),
     "checkpoint": set(),
     "": {"audio", "vqvae", "prior", "models", "sampling", "training", "analysis"},
