@@ -5,7 +5,7 @@
     python launch/page.py out --out song.html
 
 It asks a network for nothing, so that it can be opened from a disk, sent or served as it is. By
-default it is index.html in the folder; sample.py and take.py write it there themselves.
+default it is index.html in the folder; sample.py, take.py and train.py write it there themselves.
 """
 
 import command

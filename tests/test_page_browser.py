@@ -183,3 +183,62 @@ def test_a_screen_reader_finds_its_way(chromium: Any, listening: str) -> None:
             "all => all.filter((one) => !one.ariaHidden && !one.ariaLabel && !one.innerText).length"
         )
         assert nameless == 0
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a training run's page."""
+    return pages_.write(pages.training(tmp_path_factory.mktemp("runs") / "vqvae")).as_uri()
+
+
+def test_a_run_is_heard_beside_its_original(chromium: Any, training: str) -> None:
+    with browser.opened(chromium, training) as page:
+        pressed = page.locator("#sounds [aria-pressed=true]")
+        assert pressed.all_inner_texts() == ["Song 1", "40", "Original"]
+        page.keyboard.press("Space")
+        after(page, 0.1)
+        before = playing(page)["time"]
+        page.keyboard.press("2")
+        browser.until(page, "player.key === 'level_0' && !player.audio.paused")
+        page.keyboard.press("ArrowUp")
+        assert pressed.all_inner_texts() == ["Song 1", "20", "Level 0"]
+        after(page, before)
+        page.keyboard.press("n")
+        assert pressed.all_inner_texts() == ["Song 2", "20", "Level 0"]
+
+
+def test_curves_can_be_read(chromium: Any, training: str) -> None:
+    with browser.opened(chromium, training) as page:
+        chart = page.locator("figure").first
+        assert chart.locator("h3").inner_text() == "Loss"
+        assert chart.locator("td b").all_inner_texts() == ["0.075", "0.0875"]
+        chart.locator(".plot").scroll_into_view_if_needed()
+        box = chart.locator(".plot").bounding_box()
+        page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 50)
+        assert chart.locator(".at").inner_text() == "at step 40"
+        page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 50)
+        assert chart.locator(".at").inner_text().startswith("at step 1")
+        page.mouse.move(0, 0)
+        chart.locator(".plot").focus()
+        for _ in range(20):
+            page.keyboard.press("ArrowLeft")
+        assert chart.locator("td b").all_inner_texts() == ["0.15", "0.175"]
+        assert "Step 20: training 0.15, held out 0.175" in page.locator("#said").inner_text()
+        line = chart.locator("path.line").first
+        before = line.get_attribute("d")
+        page.get_by_role("button", name="Logarithmic").click()
+        assert line.get_attribute("d") != before
+        assert page.locator("figure svg path.line").count() == 4
+        page.locator("#others summary").click()
+        assert page.locator("#more-charts svg path.line").count() == 1
+        assert page.get_by_text(pages.HOSTILE).count() == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_run_fits(chromium: Any, training: str, width: int) -> None:
+    with browser.opened(chromium, training, width=width) as page:
+        for one in page.locator("details").all():
+            one.evaluate("one => { one.open = true; }")
+        assert browser.overflow(page) == 0
+        for box in (one.bounding_box() for one in page.locator("figure, #versions button").all()):
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width

@@ -23,22 +23,18 @@ class Blocks:
     """Sounds and pictures of a document, each under a name by which its data speaks of it."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self.size = 0
-        """Characters that they will take in the file."""
+        self._texts: dict[str, str] = {}  # from base64 to name
 
     def add(self, content: bytes) -> str:
-        """Keeps a sound or a picture, and returns its name."""
+        """Keeps a sound or a picture, the same one once, and returns its name."""
         text = base64.b64encode(content).decode("ascii")
-        self.size += len(text)
-        self._texts.append(text)
-        return f"b{len(self._texts) - 1}"
+        return self._texts.setdefault(text, f"b{len(self._texts)}")
 
     def html(self) -> str:
         """All of them, as elements that no browser runs."""
         return "\n".join(
-            f'<script type="text/plain" id="b{index}">{text}</script>'
-            for index, text in enumerate(self._texts)
+            f'<script type="text/plain" id="{name}">{text}</script>'
+            for text, name in self._texts.items()
         )
 
 

@@ -10,7 +10,7 @@ import pathlib
 
 from jukebox_jax import checkpoint
 from jukebox_jax.audio import files
-from jukebox_jax.page import document, listening
+from jukebox_jax.page import document, listening, training
 from jukebox_jax.page.document import Blocks
 from jukebox_jax.sampling import session
 
@@ -41,7 +41,7 @@ def write(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> pa
         raise ValueError(f"{place}: pages are made of folders on this machine; copy it here first")
     here, blocks = pathlib.Path(place), Blocks()
     kind = _kind(here)
-    data = listening.page(here, blocks)
+    data = (listening if kind == "listening" else training).page(here, blocks)
     file = here / NAME if out is None else pathlib.Path(out)
     if file.is_dir():
         raise ValueError(f"{file} is a folder: give a file, as {file / NAME}")

@@ -12,6 +12,7 @@ import numpy as np
 WIDTH, HEIGHT = 900, 120
 _WINDOW, _LOWEST, _RANGE = 0.046, 40.0, 72.0  # seconds, Hz, dB
 _SHADES = 32
+_DEEPER = 1.5  # leaves the brightest colours to what is loudest
 _STOPS = np.array(  # from silent to loud: red, green, blue
     [(16, 20, 31), (30, 41, 82), (74, 62, 140), (176, 84, 128), (240, 150, 98), (255, 236, 190)]
 )
@@ -42,7 +43,7 @@ def spectrogram(sound: np.ndarray, rate: int) -> bytes:
     lengths = np.maximum(1, np.diff(np.append(columns, count)))
     loudness = 10 * np.log10(sums / lengths[:, None] + 1e-12)
     top = max(float(loudness.max()), -40.0)
-    share = np.clip(1 + (loudness - top) / _RANGE, 0, 1)
+    share = np.clip(1 + (loudness - top) / _RANGE, 0, 1) ** _DEEPER
     return png(np.rint(share.T[::-1] * (_SHADES - 1)).astype(np.uint8), _palette())
 
 

@@ -39,7 +39,7 @@ const MEASURES = [ // name, title, how it is written, what is better, what it sa
 
 function percent(share) {
   const value = 100 * share;
-  return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toPrecision(1)} %`;
+  return `${value === 0 || value >= 10 ? value.toFixed(0) : value.toPrecision(2)} %`;
 }
 
 function best(name, sign) {
@@ -227,7 +227,7 @@ byId("summary").textContent = [
   plural(data.songs.length, "song", "songs"),
   `${data.seconds.toFixed(1)} s each`,
   `${data.rate / 1000} kHz`,
-  data.levels.map(({ level, codes_per_second }) => `level ${level}: ${codes_per_second} codes/s`).join(", "),
+  data.levels.length === 1 ? "one level" : `${data.levels.length} levels`,
 ].join(" · ");
 byId("take").hidden = !data.take;
 byId("take").textContent = data.take;
@@ -239,8 +239,9 @@ if (data.timings.length) {
   const rows = data.timings.map(({ level, seconds, codes, partly }) => element("tr", {},
     element("th", { scope: "row", text: `Level ${level}` }),
     element("td", { text: `${seconds.toFixed(seconds < 10 ? 2 : 0)} s` }),
-    element("td", { text: partly ? "some codes were there before" : `${(codes / Math.max(seconds, 1e-9)).toPrecision(3)} codes/s` })));
-  byId("timings").append(element("table", {}, element("thead", {}, element("tr", {}, ...["Level", "Took", "Pace"].map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));
+    element("td", { text: `${data.levels.find((one) => one.level === level)?.codes_per_second ?? "–"}` }),
+    element("td", { text: partly ? "some codes were there before" : Math.round(codes / Math.max(seconds, 1e-9)).toLocaleString("en") })));
+  byId("timings").append(element("table", {}, element("thead", {}, element("tr", {}, ...["Level", "Took", "Codes in a second of sound", "Codes drawn a second, all songs"].map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));
 } else byId("timings").append(element("p", { text: "Not recorded." }));
 table(byId("settings"), data.settings);
 byId("footer").textContent = Object.entries(data.versions).map(([name, version]) => `${name} ${version}`).join(" · ");
