@@ -102,7 +102,7 @@ def charts(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         split, _, figure = name.partition("/")
         of_level = _LEVEL.fullmatch(figure)
         base = of_level[1] if of_level else figure
-        series = {
+        series: dict[str, Any] = {
             "split": _SPLITS.get(split, split),
             "level": int(of_level[2]) - 1 if of_level else None,
             "points": thin(points),
@@ -114,12 +114,12 @@ def charts(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     made = []
     for name in order:
         levels = [one for one in found[name] if one["level"] is not None]
-        series = levels if levels else found[name]
-        if not any(value for one in series for _, value in one["points"]):
+        shown = levels if levels else found[name]
+        if not any(value for one in shown for _, value in one["points"]):
             continue  # nothing but zeros, as of steps that were skipped
-        series.sort(key=lambda one: (one["level"] or 0, one["split"] != "training"))
+        shown.sort(key=lambda one: (one["level"] or 0, one["split"] != "training"))
         title = _TITLES.get(name, name.replace("_", " ").capitalize())
-        made.append({"name": name, "title": title, "main": name in _TITLES, "series": series})
+        made.append({"name": name, "title": title, "main": name in _TITLES, "series": shown})
     return made
 
 

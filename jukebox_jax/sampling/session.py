@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
 STATE = "state.npz"
 """The decoding state of the windows that are being filled."""
+SCORES = "scores.json"
+"""What `tree.score` finds of the songs."""
 
 _VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
 _FREE = (
@@ -253,6 +255,7 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
             folder / UNFINISHED,
             folder / STATE,
             folder / TIMINGS,
+            folder / SCORES,
             *folder.glob("level_*/item_*.*"),
         ):
             old.unlink(missing_ok=True)
