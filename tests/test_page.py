@@ -79,6 +79,16 @@ def test_an_offer_never_fails(tmp_path: pathlib.Path, caplog: pytest.LogCaptureF
     assert not (made / "index.html").exists()
 
 
+def test_hours_of_sound_become_no_page_by_themselves(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pages.recording(tmp_path / "out", 1)
+    monkeypatch.setattr(page, "_MUCH", 100e3)
+    page.offer(made)
+    assert "its sounds take 0 MB; launch/page.py makes one still" in caplog.text
+    assert not (made / "index.html").exists() and page.write(made).exists()
+
+
 def test_the_command(tmp_path: pathlib.Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess:
         words = [sys.executable, "launch/page.py", *arguments]

@@ -145,8 +145,9 @@ def test_overwriting_begins_anew(config: dict[str, Any], tmp_path: pathlib.Path)
     (tmp_path / session.SCORES).write_text("[]")
     session.run({**config, "levels": (2,)}, tmp_path, overwrite=True)
     assert not (tmp_path / session.SCORES).exists()
+    told = ["settings.json", "timings.json"]
     names = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
-    assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", "settings.json"]
+    assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", *told]
 
 
 def test_nothing_is_written_for_a_request_that_cannot_be_met(

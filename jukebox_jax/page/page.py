@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 NAME = "index.html"
 """What a page is called in the folder that it shows."""
 
-_LARGE = 100e6  # bytes; what browsers still open at once
+_LARGE = 100e6  # bytes of a page that browsers still open at once
+_MUCH = 500e6  # bytes of sounds, of which a page would be as large as that
 
 
 def write(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> pathlib.Path:
@@ -55,8 +56,14 @@ def write(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> pa
 
 
 def offer(folder: str | os.PathLike) -> None:
-    """Writes the page of a folder at the end of other work, which it never makes fail."""
+    """Writes the page of a folder at the end of other work, which it never makes fail.
+
+    A session with hours of sound is left to those who ask for it.
+    """
     try:
+        much = sum(one.stat().st_size for one in pathlib.Path(folder).glob("level_*/item_*.wav"))
+        if much > _MUCH:
+            raise ValueError(f"its sounds take {much / 1e6:.0f} MB; launch/page.py makes one still")
         log.info("listen: %s", write(folder))
     except Exception as error:
         log.warning("no page for %s: %s", folder, session.line_of(error))

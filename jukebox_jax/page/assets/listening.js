@@ -171,12 +171,13 @@ function showChoice() {
     ? `${plural(numbers.length, "song", "songs")}: ${numbers.join(", ")}. This command makes a folder of what you chose:`
     : "Nothing yet. What you choose is remembered in this browser, and becomes a command to copy.";
   byId("command").hidden = !numbers.length;
-  byId("line").textContent = data.pick[0] + numbers.join(",") + data.pick[1];
+  const line = data.pick[0] + numbers.join(",") + data.pick[1];
+  byId("line").replaceChildren(...line.split(" ").flatMap((word) => [element("span", { text: word }), " "]));
 }
 
 async function copy() {
   const line = byId("line");
-  try { await navigator.clipboard.writeText(line.textContent); } catch {
+  try { await navigator.clipboard.writeText(line.textContent.trim()); } catch {
     const range = document.createRange();
     range.selectNodeContents(line);
     getSelection().removeAllRanges();
@@ -237,8 +238,8 @@ byId("scored").textContent = data.scored.fully
   : `Measured from the sounds of level ${data.scored.level}; launch/take.py score adds bits a code. They find what is broken, not what is good.`;
 if (data.timings.length) {
   const rows = data.timings.map(({ level, seconds, codes, partly }) => element("tr", {},
-    element("th", { scope: "row", text: `Level ${level}` }),
-    element("td", { text: `${seconds.toFixed(seconds < 10 ? 2 : 0)} s` }),
+    element("th", { scope: "row", class: "whole", text: `Level ${level}` }),
+    element("td", { class: "whole", text: `${seconds.toFixed(seconds < 10 ? 2 : 0)} s` }),
     element("td", { text: `${data.levels.find((one) => one.level === level)?.codes_per_second ?? "–"}` }),
     element("td", { text: partly ? "some codes were there before" : Math.round(codes / Math.max(seconds, 1e-9)).toLocaleString("en") })));
   byId("timings").append(element("table", {}, element("thead", {}, element("tr", {}, ...["Level", "Took", "Codes in a second of sound", "Codes drawn a second, all songs"].map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));

@@ -111,6 +111,7 @@ class Player {
       audio.addEventListener("ended", () => { if (audio === this.audio) this.ended(); });
       audio.addEventListener("error", () => say("This sound cannot be played by this browser."));
       audio.src = soundOf(this.versions[key].sound);
+      audio.load(); // some phones load nothing by themselves
       this.sounds.set(key, audio);
     }
     const audio = this.audio;
@@ -139,7 +140,10 @@ class Player {
         then();
         return;
       }
-      audio.addEventListener("seeked", () => { audio.aim = undefined; then(); }, { once: true });
+      audio.addEventListener("seeked", () => {
+        if (audio.aim === time) audio.aim = undefined; // otherwise another aim came meanwhile
+        then();
+      }, { once: true });
       audio.currentTime = time;
     };
     if (audio.readyState >= 1) put();
