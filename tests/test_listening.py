@@ -1,6 +1,7 @@
 """A listening page is given what the folder says, and no more."""
 
 import json
+import math
 import pathlib
 
 import pages
@@ -74,7 +75,13 @@ def test_half_a_session_is_shown_and_an_empty_one_is_not(tmp_path: pathlib.Path)
     for file in folder.glob("level_[01]/*"):
         file.unlink()
     assert [level["level"] for level in shown(folder)["levels"]] == [2]
+    (folder / "codes.npz").unlink()  # as while the first level is at work
+    assert math.isnan(shown(folder)["songs"][0]["scores"]["repetition"])
     for file in folder.glob("level_2/*"):
         file.unlink()
     with pytest.raises(ValueError, match="no level has sounds yet; go on with --resume"):
+        shown(folder)
+    pages.recording(tmp_path / "out", 1)
+    (folder / "settings.json").write_text('{"config": {}, "songs": []}')
+    with pytest.raises(ValueError, match="says nothing of samples, rate, hops"):
         shown(folder)

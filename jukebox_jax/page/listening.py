@@ -45,12 +45,18 @@ def page(folder: pathlib.Path, blocks: Blocks) -> dict[str, Any]:
     levels = _levels(folder)
     if not levels:
         raise ValueError(f"{folder}: no level has sounds yet; go on with --resume {folder}")
+    missing = [name for name in ("songs", "samples", "rate", "hops") if name not in said]
+    if missing:
+        raise ValueError(f"{folder / session.SETTINGS}: says nothing of {', '.join(missing)}")
+    codes = request.read_codes(folder) if (folder / session.CODES).exists() else {}
     songs, measured = [], []
     for number, labels in enumerate(said["songs"]):
         found = {level: files[number] for level, files in levels.items() if number in files}
         added = {level: sounds.add(blocks, file) for level, file in sorted(found.items())}
         finest = added[min(added)][1] if added else np.zeros(1, np.float32)
-        measured.append(_heard(folder, number, min(added, default=0), finest, said))
+        lowest = codes.get(min(added, default=0), np.zeros((0, 0), np.int32))
+        hop = said["hops"][min(added, default=0)]
+        measured.append(_heard(lowest[number : number + 1], hop, finest, said["rate"]))
         words, text = _lyrics(folder, number, list(levels), labels)
         songs.append(
             {
@@ -82,7 +88,7 @@ def page(folder: pathlib.Path, blocks: Blocks) -> dict[str, Any]:
         "versions": said.get("versions", {}),
         "timings": timings.read(folder),
         "take": _take(folder),
-        "key": _key(folder),
+        "key": takes.fingerprint(codes)[f"codes_{max(codes)}"] if codes else folder.resolve().name,
         "pick": [
             f"python launch/take.py pick {shlex.quote(str(folder))} --songs ",
             f" --out {shlex.quote(f'{folder}_chosen')}",
@@ -156,20 +162,14 @@ def _read(labels: Mapping[str, Any], folder: pathlib.Path) -> Lyric:
         return Lyric()
 
 
-def _heard(
-    folder: pathlib.Path, number: int, level: int, sound: np.ndarray, said: Mapping[str, Any]
-) -> Scores:
-    """The scores that need no stage."""
-    codes = request.read_codes(folder) if (folder / session.CODES).exists() else {}
-    repeated = math.nan
-    if level in codes:
-        hop = said["rate"] / said["hops"][level]
-        repeated = scores.repetition(codes[level][number], max(1, round(scores.LAG * hop)))
+def _heard(codes: np.ndarray, hop: int, sound: np.ndarray, rate: int) -> Scores:
+    """The scores of a song that need no stage; codes are i32[1, length], or none."""
+    least = max(1, round(scores.LAG * rate / hop))
     return Scores(
         bits_per_code=math.nan,
-        repetition=repeated,
+        repetition=scores.repetition(codes[0], least) if len(codes) else math.nan,
         clipping=float(np.mean(np.abs(sound) >= _FULL)),
-        silence=scores.silence(sound, said["rate"]),
+        silence=scores.silence(sound, rate),
         loudness=scores.loudness(sound),
         lyrics=math.nan,
     )
@@ -207,11 +207,3 @@ def _take(folder: pathlib.Path) -> str:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s: cannot be read (%s)", file, session.line_of(error))
         return ""
-
-
-def _key(folder: pathlib.Path) -> str:
-    """A name under which a browser remembers what was chosen: another for other codes."""
-    if not (folder / session.CODES).exists():
-        return folder.resolve().name
-    found = takes.fingerprint(request.read_codes(folder))
-    return found[max(found)]
