@@ -23,6 +23,7 @@ BELOW = {
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
     "page": {"audio", "vqvae", "prior", "models", "sampling", "analysis"},
+    "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),
     "": {"audio", "vqvae", "prior", "models", "sampling", "training", "analysis"},
@@ -39,6 +40,8 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
+    "matplotlib": {"report/plots.py"},
+    "IPython": {"notebook.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.

@@ -43,8 +43,8 @@ _FREE = (
     "batch",
     "chunk",
     "levels",
+    "save_seconds",
 )  # may differ when a session goes on: they change no code
-_EVERY = 30.0  # seconds between two writings of unfinished codes
 
 
 def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = False) -> Recording:
@@ -77,13 +77,13 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
     timings = Timings(folder, goes_on, codes)
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    states = States(folder / STATE, _EVERY)
+    states = States(folder / STATE, wanted.save_seconds)
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
     def on_window(level: int, codes: np.ndarray) -> None:
         timings.window(level)
-        if time.monotonic() - written[0] > _EVERY:
+        if time.monotonic() - written[0] > wanted.save_seconds:
             write_codes(folder / UNFINISHED, {level: codes})
             _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
             written[0] = time.monotonic()
