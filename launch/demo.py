@@ -120,6 +120,9 @@ def summary(stages: dict[str, pathlib.Path], samples: pathlib.Path, began: float
     print("   new songs, coarse to fine:")
     for wav in sorted(samples.glob("level_*/item_*.wav"), reverse=True):
         print(f"     {wav}")
+    page = samples / "index.html"
+    if page.exists():
+        print(f"   to listen, compare and choose: {page}")
     print(f"   done in {(time.monotonic() - began) / 60:.1f} minutes")
 
 

@@ -6,7 +6,8 @@
 
 Any value of the config is overridden on the command line; a key that the config does not have is
 an error. The folder then holds codes.npz (codes_0, codes_1, ...: int32 [songs, length]),
-level_{n}/item_{i}.wav and settings.json. The same command goes on in the same folder, and so does
+level_{n}/item_{i}.wav, settings.json, and index.html, a page to listen to all of it (--nopage for
+none). The same command goes on in the same folder, and so does
 
     python launch/sample.py --resume out
 
@@ -23,12 +24,14 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "What to sample.", lock
 OUT = flags.DEFINE_string("out", None, "The session's folder; made if missing.")
 RESUME = flags.DEFINE_string("resume", None, "A session's folder to go on with; all it needs.")
 PLAN = flags.DEFINE_boolean("plan", False, "Say what it would take, from a short measurement.")
+PAGE = flags.DEFINE_boolean("page", True, "Write index.html, to listen to what was sampled.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Begin anew, whatever the folder holds.")
 
 
 def main() -> None:
     """Samples."""
     from jukebox_jax import sharding
+    from jukebox_jax.page import page
     from jukebox_jax.sampling import session
 
     if RESUME.value is None and (CONFIG.value is None or not (OUT.value or PLAN.value)):
@@ -42,6 +45,8 @@ def main() -> None:
         session.resume(RESUME.value)
     else:
         session.run(CONFIG.value, OUT.value, overwrite=OVERWRITE.value)
+    if PAGE.value and not PLAN.value:
+        page.offer(RESUME.value or OUT.value)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@
     python launch/take.py score out --level 2
 
 Each makes the folder of a session, draws what is missing there, and can be stopped and gone on with
-by `launch/sample.py --resume FOLDER`. `rebuild` makes a folder again from its record alone and says
-whether the codes are the same; `score` measures the songs of a folder and puts them in order.
+by `launch/sample.py --resume FOLDER`; its index.html is a page to listen to it. `rebuild` makes a
+folder again from its record alone and says whether the codes are the same; `score` measures the
+songs of a folder and puts them in order.
 """
 
 import json
@@ -35,6 +36,7 @@ LATER = flags.DEFINE_boolean("later", False, "Write the folder only; draw with -
 def main() -> None:
     """Makes the take."""
     from jukebox_jax import sharding
+    from jukebox_jax.page import page
     from jukebox_jax.sampling import tree
 
     if len(command.words) < 2:
@@ -46,6 +48,7 @@ def main() -> None:
         from jukebox_jax.sampling import scores
 
         print(scores.table(tree.score(folders[0], LEVEL.value)))
+        page.offer(folders[0])
         return
     if OUT.value is None:
         raise ValueError(f"{operation}: give --out, the folder of the new take")
@@ -65,6 +68,8 @@ def main() -> None:
     arguments = {name: value for name, value in given.items() if value is not None}
     changes = dict(_change(text) for text in SET.value)
     tree.derive(OUT.value, operation, folders, arguments, changes=changes, sample=not LATER.value)
+    if not LATER.value:
+        page.offer(OUT.value)
     print(f"{OUT.value}: {operation} of {', '.join(folders)}")
 
 

@@ -37,6 +37,7 @@ PROCESSES = flags.DEFINE_integer("processes", 1, "Processes on this machine's CP
 CLUSTER = flags.DEFINE_bool("cluster", False, "Ask the cluster for other processes: TPU VMs.")
 COMPILE_ONLY = flags.DEFINE_bool("compile_only", False, "Tell what a run needs; train nothing.")
 DEVICES = flags.DEFINE_integer("devices", 1, "With --compile_only: simulated devices.", 1)
+PAGE = flags.DEFINE_bool("page", True, "At the end, write index.html in the workdir: see page.py.")
 MEMORY = flags.DEFINE_string("memory", None, "With --compile_only: of a device, as 80GB.")
 flags.mark_flag_as_required("config")
 
@@ -49,7 +50,10 @@ def main() -> None:
         raise ValueError("--workdir is missing: give the stage's directory")
     if PROCESSES.value > 1 and not processes.child():
         sys.exit(processes.start(PROCESSES.value))
+    import jax
+
     from jukebox_jax import sharding
+    from jukebox_jax.page import page
     from jukebox_jax.training import loop, watch
 
     command.keep_compiled_programs()
@@ -57,6 +61,8 @@ def main() -> None:
     command.speak_once()
     with watch.together():
         loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
+    if PAGE.value and jax.process_index() == 0 and "://" not in WORKDIR.value:
+        page.offer(WORKDIR.value)
 
 
 def compile_only() -> None:

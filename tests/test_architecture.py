@@ -23,6 +23,7 @@ BELOW = {
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "evaluation": {"audio", "vqvae", "prior", "models", "sampling", "analysis", "training"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
+    "page": {"audio", "vqvae", "prior", "models", "sampling", "analysis"},
     "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),

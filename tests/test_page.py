@@ -1,35 +1,104 @@
-"""The page stands alone, says what the figures say, and escapes what it is given."""
+"""A page is one file that needs nothing else, whichever folder it is of, and no trouble."""
 
+import os
 import pathlib
-import xml.etree.ElementTree as ElementTree
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
 
-from jukebox_jax.evaluation import page
-from jukebox_jax.evaluation.figures import Figure
+import pages
+import pytest
 
-FIGURES = (
-    Figure("bits", "level 0: a code", 4.0, "bits", 3.0, 5.0, 8, "<guess> costs 7"),
-    Figure("bits", "level 1: a code", 2.0, "bits", 1.0, 2.5, 8),
-    Figure("bits", "use", 90.0, "%"),
-    Figure("samples", "jumps", float("nan"), "dB"),
-)
+from jukebox_jax.page import page
 
-
-def test_the_page_says_what_the_figures_say(tmp_path: pathlib.Path) -> None:
-    file = tmp_path / "new" / "page.html"
-    page.write(file, FIGURES, {"vqvae": "runs/a&b"}, {"labels": "not the band's"})
-    text = file.read_text()
-    for said in ("3 to 5", "runs/a&amp;b", "&lt;guess&gt; costs 7", "not the band&#x27;s"):
-        assert said in text, said
-    assert text.count("<svg") == 1 and text.count("<h2>") == 3
-    assert "http" not in text and "src=" not in text
+ROOT = pathlib.Path(__file__).parent.parent
+MAKERS = {"session": pages.recording, "stage": pages.training}
 
 
-def test_intervals_lie_where_their_values_say() -> None:
-    """From 0 to 5 bits over the drawing's width."""
-    root = ElementTree.fromstring(page.drawing(FIGURES[:2]))
-    lines = [one for one in root.iter("line") if one.get("stroke-width")]
-    places = [(float(one.get("x1", 0)), float(one.get("x2", 0))) for one in lines]
-    zero = float(next(root.iter("line")).get("x1", 0))
-    unit = (places[0][1] - zero) / 5
-    for (first, last), (low, high) in zip(places, ((3, 5), (1, 2.5)), strict=True):
-        assert abs(first - zero - low * unit) < 0.2 and abs(last - zero - high * unit) < 0.2
+class Reader(HTMLParser):
+    """Collects the elements of a page, as a browser finds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_it_is_one_file_that_refers_to_no_other(tmp_path: pathlib.Path, kind: str) -> None:
+    folder = MAKERS[kind](tmp_path / "<b>&amp;")
+    file = page.write(folder)
+    assert file == folder / "index.html" and not list(folder.glob(".*"))
+    text = file.read_text(encoding="utf-8")
+    shown = re.sub(r'<script type="text/plain".*?</script>', "", text, flags=re.S)
+    assert "//" not in re.sub(r"(?m)(^|\s)// .*$", "", shown)  # no address, with or without https:
+    reader = Reader()
+    reader.feed(text)
+    assert {tag for tag, _ in reader.found} & {"main", "header", "button", "h1"}
+    for tag, attributes in reader.found:
+        assert tag not in {"iframe", "object", "embed", "base", "form"}
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        for name in ("src", "href", "action", "srcset", "poster"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("#", "data:")) or not value, (tag, value)
+    assert sum(tag == "img" for tag, _ in reader.found) == 1  # the player's own
+    assert pages.HOSTILE not in text and "<title>&lt;b&gt;&amp;amp;" in text
+
+
+def test_it_is_small(tmp_path: pathlib.Path) -> None:
+    """A second of sound at one level takes 8 kB of mp3 and a picture, a third more as text."""
+    size = page.write(pages.recording(tmp_path / "out", 4)).stat().st_size
+    assert size < 12 * (pages.SECONDS * 8000 + 40_000) * 4 / 3 + 60_000
+
+
+def test_other_folders_are_refused_in_one_line(tmp_path: pathlib.Path) -> None:
+    for folder, message in (
+        (tmp_path, "is neither a session's folder (settings.json) nor a stage's directory"),
+        (tmp_path / "none", "no such folder"),
+        ("gs://bucket/run", "copy it here first"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            page.write(folder)
+    made = pages.recording(tmp_path / "out", 1)
+    with pytest.raises(ValueError, match="is a folder: give a file"):
+        page.write(made, tmp_path)
+    assert page.write(made, tmp_path / "a" / "b.html").exists()
+
+
+def test_an_offer_never_fails(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    page.offer(tmp_path)
+    made = pages.recording(tmp_path / "out", 1)
+    (made / "level_1" / "item_0.wav").write_text("no sound")
+    page.offer(made)
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 2 and all("\n" not in record.getMessage() for record in told)
+    assert "no page for" in told[1].getMessage() and "item_0.wav" in told[1].getMessage()
+    assert not (made / "index.html").exists()
+
+
+def test_hours_of_sound_become_no_page_by_themselves(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pages.recording(tmp_path / "out", 1)
+    monkeypatch.setattr(page, "_MUCH", 100e3)
+    page.offer(made)
+    assert "its sounds take 0 MB; launch/page.py makes one still" in caplog.text
+    assert not (made / "index.html").exists() and page.write(made).exists()
+
+
+def test_the_command(tmp_path: pathlib.Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        words = [sys.executable, "launch/page.py", *arguments]
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "ignore"}
+        return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    made = pages.recording(tmp_path / "out", 1)
+    done = run(str(made), f"--out={tmp_path / 'it.html'}")
+    assert done.returncode == 0 and "it.html: 0." in done.stdout, done.stderr
+    assert (tmp_path / "it.html").exists() and not (made / "index.html").exists()
+    done = run(str(tmp_path))
+    assert done.returncode == 1 and done.stderr.strip().startswith("page: "), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -57,6 +57,9 @@ def test_a_run_and_the_same_again(given: list[str], tmp_path: pathlib.Path) -> N
             "codes_2": (2, 40),
         }
     assert len(list(tmp_path.glob("level_*/item_*.wav"))) == 6
+    assert "</html>" in (tmp_path / "index.html").read_text()
+    took = json.loads((tmp_path / "timings.json").read_text())
+    assert [(row["level"], row["codes"]) for row in took] == [(2, 80), (1, 160), (0, 320)]
     said = json.loads((tmp_path / "settings.json").read_text())
     assert said["config"]["hop_fraction"] == [0.5] and said["songs"][1]["seed"] == 1
     written = (tmp_path / "codes.npz").read_bytes()

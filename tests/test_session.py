@@ -40,7 +40,7 @@ def test_the_folder_holds_codes_sound_and_settings(
 ) -> None:
     names = sorted(str(file.relative_to(whole)) for file in whole.rglob("*") if file.is_file())
     sounds = [f"level_{level}/item_{item}.wav" for level in range(3) for item in range(2)]
-    assert names == ["codes.npz", *sounds, "settings.json"]
+    assert names == ["codes.npz", *sounds, "settings.json", "timings.json"]
     codes = codes_of(whole)
     assert {name: array.shape for name, array in codes.items()} == {
         "codes_0": (2, 160),
@@ -141,9 +141,12 @@ def test_overwriting_begins_anew(config: dict[str, Any], tmp_path: pathlib.Path)
         (tmp_path / name).write_text("of another")
     with pytest.raises(ValueError, match="holds another session"):
         session.run({**config, "levels": (2,)}, tmp_path)
+    (tmp_path / session.SCORES).write_text("[]")
     session.run({**config, "levels": (2,)}, tmp_path, overwrite=True)
+    assert not (tmp_path / session.SCORES).exists()
+    told = ["settings.json", "timings.json"]
     names = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
-    assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", "settings.json"]
+    assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", *told]
 
 
 def test_nothing_is_written_for_a_request_that_cannot_be_met(

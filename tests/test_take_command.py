@@ -35,9 +35,12 @@ def test_from_a_session_to_a_chosen_song_and_its_scores(tmp_path: pathlib.Path) 
     codes = request.read_codes(tmp_path / "one")
     assert set(codes) == {0, 1, 2}
     assert (codes[2][0] == request.read_codes(tmp_path / "out")[2][1]).all()
+    page = (tmp_path / "one" / "index.html").read_text()
+    assert '"fully":false' in page
     done = run("score", str(tmp_path / "one"))
     assert done.returncode == 0 and "| 0 |" in done.stdout, done.stderr
     assert json.loads((tmp_path / "one" / "scores.json").read_text())[0]["level"] == 0
+    assert '"fully":true' in (tmp_path / "one" / "index.html").read_text()
     out = f"--out={tmp_path / 'two'}"
     for arguments, message in (
         (("pick", str(tmp_path / "out"), "--songs=9", out), "song 9 is to be picked"),

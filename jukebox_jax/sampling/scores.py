@@ -16,7 +16,9 @@ from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import attended, compose, heads, price
 from jukebox_jax.sampling.settings import DEFAULTS, Settings
 
-_LAG = 0.5  # seconds; what repeats sooner is a tone
+LAG = 0.5
+"""Seconds; what repeats sooner is a tone."""
+
 _QUIET = 10 ** (-60 / 20)  # amplitude below which a moment is silent
 _MOMENT = 0.05  # seconds
 
@@ -82,15 +84,15 @@ def score(
     except ValueError:  # no prior, or too short for a window of it
         bits = np.full(len(songs), np.nan)
     covered = _coverage(jukebox, songs, codes, level, settings)
-    lag = max(1, round(_LAG * jukebox.rate / jukebox.hops[level]))
+    lag = max(1, round(LAG * jukebox.rate / jukebox.hops[level]))
     sounds = compose.decode(jukebox, own, level, batch=settings.batch)[..., 0]
     return tuple(
         Scores(
             bits_per_code=float(bits[index]),
             repetition=repetition(own[index], lag),
             clipping=float(np.mean(np.abs(sound) > 1)),
-            silence=_silence(sound, jukebox.rate),
-            loudness=float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-10)),
+            silence=silence(sound, jukebox.rate),
+            loudness=loudness(sound),
             lyrics=covered[index],
         )
         for index, sound in enumerate(sounds)
@@ -106,6 +108,23 @@ def repetition(codes: np.ndarray, least: int) -> float:
     """
     lags = range(least, len(codes) // 2 + 1)
     return max((float(np.mean(codes[lag:] == codes[:-lag])) for lag in lags), default=0.0)
+
+
+def silence(sound: np.ndarray, rate: int) -> float:
+    """The part of the time, in moments of 50 ms, below -60 dB.
+
+    Args:
+      sound: f32[samples].
+      rate: samples a second.
+    """
+    moment = max(1, min(len(sound), round(_MOMENT * rate)))
+    whole = sound[: len(sound) - len(sound) % moment].reshape(-1, moment)
+    return float(np.mean(np.sqrt(np.mean(np.square(whole), axis=1)) < _QUIET))
+
+
+def loudness(sound: np.ndarray) -> float:
+    """The root mean square of f32[samples], in dB below full scale; -100 for none."""
+    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-10))
 
 
 def rank(scores: Sequence[Scores]) -> tuple[int, ...]:
@@ -130,12 +149,6 @@ def table(scores: Sequence[Scores]) -> str:
         cells = (f"{getattr(scores[index], name):.4g}" for name in names)
         lines.append(f"| {index} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _silence(sound: np.ndarray, rate: int) -> float:
-    moment = max(1, min(len(sound), round(_MOMENT * rate)))
-    whole = sound[: len(sound) - len(sound) % moment].reshape(-1, moment)
-    return float(np.mean(np.sqrt(np.mean(np.square(whole), axis=1)) < _QUIET))
 
 
 def _coverage(

@@ -1,11 +1,11 @@
 """A recording session on disk: what was asked for, and what there is of it so far.
 
 A session's folder holds settings.json (the whole config, every song with its seed, versions),
-codes.npz (codes_0, codes_1, ...: i32[songs, length] of each level that is complete) and
-level_{n}/item_{i}.wav; if asked for, the times of words beside them. While a level is at work its
-codes are kept in unfinished.npz, and the state of the windows that are being filled in state.npz,
-so that the same request in the same folder goes on at the code where it was. Each file of codes or
-sound appears whole or not at all.
+codes.npz (codes_0, codes_1, ...: i32[songs, length] of each level that is complete),
+level_{n}/item_{i}.wav, timings.json, and the times of words if asked for. While a level is at work
+its codes are kept in unfinished.npz, and the state of the windows that are being filled in
+state.npz, so that the same request in the same folder goes on at the code where it was. Each file
+of codes or sound appears whole or not at all.
 """
 
 import importlib.metadata
@@ -27,12 +27,15 @@ from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.request import Arguments
 from jukebox_jax.sampling.states import States
+from jukebox_jax.sampling.timings import TIMINGS, Timings
 
 log = logging.getLogger(__name__)
 
 SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
 STATE = "state.npz"
 """The decoding state of the windows that are being filled."""
+SCORES = "scores.json"
+"""What `tree.score` finds of the songs."""
 
 _VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
 _FREE = (
@@ -66,17 +69,20 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
     record = _record(config, asked, planned, folder)
     codes = list(asked.codes)
-    if _goes_on(folder, record, overwrite):
+    goes_on = _goes_on(folder, record, overwrite)
+    if goes_on:
         found = {**_saved(folder / UNFINISHED), **_saved(folder / CODES)}
         for level, array in found.items():
             codes[level] = array
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
+    timings = Timings(folder, goes_on, codes)
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     states = States(folder / STATE, wanted.save_seconds)
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
     def on_window(level: int, codes: np.ndarray) -> None:
+        timings.window(level)
         if time.monotonic() - written[0] > wanted.save_seconds:
             write_codes(folder / UNFINISHED, {level: codes})
             _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
@@ -89,6 +95,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         states.clear()
         for index, sound in enumerate(audio):
             wave.save(_sound(folder, level, index), sound, asked.jukebox.rate)
+        timings.level(level, codes)
         log.info("level %d: %s", level, folder / f"level_{level}")
 
     recording = compose.sample(
@@ -247,6 +254,8 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
             folder / CODES,
             folder / UNFINISHED,
             folder / STATE,
+            folder / TIMINGS,
+            folder / SCORES,
             *folder.glob("level_*/item_*.*"),
         ):
             old.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from jukebox_jax.sampling.compose import Recording
 from jukebox_jax.sampling.scores import Scores
 from jukebox_jax.sampling.takes import Take
 
-TAKE, GIVEN, SCORES = "take.json", "given.npz", "scores.json"
+TAKE, GIVEN, SCORES = "take.json", "given.npz", session.SCORES
 
 
 def read(folder: str | os.PathLike) -> Take:
