@@ -207,13 +207,15 @@ def _seams(subject: Subject) -> list[Figure]:
     """How much sound jumps where a window of some level begins to be new."""
     drawn, box = subject.drawn, subject.jukebox
     found = []
-    for level in range(drawn.level, len(box.hops)):
+    for level, stage in enumerate(box.priors):
+        if stage is None or level < drawn.level:
+            continue
         borders = drawn.borders(box, level)
-        values = [np.array([jump(sound[:, 0], borders)]) for sound in drawn.audio]
-        note = f"{len(borders)} borders a song; 0 dB: as elsewhere"
-        if not len(borders):
+        note, values = f"{len(borders)} borders a song; 0 dB: as elsewhere", []
+        if len(borders):
+            values = [np.array([jump(sound[:, 0], borders)]) for sound in drawn.audio]
+        else:
             note = "no song is longer than a window: give more --sampled_seconds"
-            values = []
         title = f"jumps at windows of level {level}"
         found.append(figures.of_songs("samples", title, values, unit="dB", note=note))
     return found
