@@ -23,6 +23,7 @@ BELOW = {
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "evaluation": {"audio", "vqvae", "prior", "models", "sampling", "analysis", "training"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
+    "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),
     "": {"audio", "vqvae", "prior", "models", "sampling", "training", "analysis"},
@@ -39,7 +40,8 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
-    "matplotlib": {"report/spectrograms.py"},
+    "matplotlib": {"report/plots.py", "report/spectrograms.py"},
+    "IPython": {"notebook.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.

@@ -40,8 +40,8 @@ _FREE = (
     "batch",
     "chunk",
     "levels",
+    "save_seconds",
 )  # may differ when a session goes on: they change no code
-_EVERY = 30.0  # seconds between two writings of unfinished codes
 
 
 def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = False) -> Recording:
@@ -72,12 +72,12 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
             codes[level] = array
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    states = States(folder / STATE, _EVERY)
+    states = States(folder / STATE, wanted.save_seconds)
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
     def on_window(level: int, codes: np.ndarray) -> None:
-        if time.monotonic() - written[0] > _EVERY:
+        if time.monotonic() - written[0] > wanted.save_seconds:
             write_codes(folder / UNFINISHED, {level: codes})
             _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
             written[0] = time.monotonic()

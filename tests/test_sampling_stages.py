@@ -1,0 +1,84 @@
+"""A folder of stages says what it is and what it can be told, without its weights."""
+
+import json
+import pathlib
+
+import counting
+import pytest
+import singing
+
+from jukebox_jax.sampling import stages
+from jukebox_jax.sampling.stages import Field
+
+
+def test_a_folder_of_stages(tmp_path: pathlib.Path) -> None:
+    counting.save(tmp_path)
+    (tmp_path / "level_1" / "config.json").unlink()  # what is left is no stage
+    found = stages.in_folder(tmp_path)
+    assert (found.rate, found.hops, found.top) == (80, (2, 4, 8), 2)
+    assert [bool(path) for path in found.priors] == [True, False, True]
+    assert found.config["vqvae"] == str(tmp_path / "vqvae")
+    assert found.fields == (Field("artist", "names", ("ada", "the copper foxes"), needed=True),)
+
+
+def test_what_is_no_folder_of_stages_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="holds no stages"):
+        stages.in_folder(tmp_path)
+    counting.save(tmp_path)
+    vqvae, prior = tmp_path / "vqvae", tmp_path / "level_0"
+    for given, message in (
+        ((prior, [prior]), "kind 'prior', not a VQ-VAE"),
+        ((vqvae, [vqvae]), "kind 'vqvae', not a prior"),
+        ((vqvae, [prior] * 4), "4 priors for a VQ-VAE of 3 levels"),
+        ((vqvae, ["-", ""]), "no prior beside it"),
+        ((tmp_path / "none", [prior]), "is missing"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stages.read(*given)
+
+
+def test_lyrics_are_a_text(tmp_path: pathlib.Path) -> None:
+    vqvae, prior = singing.save(tmp_path)
+    assert stages.read(vqvae, [prior]).fields == (Field("lyrics", "text"),)
+
+
+def test_only_names_that_all_levels_know_are_offered(tmp_path: pathlib.Path) -> None:
+    counting.save(tmp_path)
+    file = tmp_path / "level_0" / "vocabularies.json"
+    words = json.loads(file.read_text())
+    words["artist"]["ids"] = {"ada": 2}
+    file.write_text(json.dumps(words))
+    assert stages.in_folder(tmp_path).fields[0].choices == ("ada",)
+
+
+def test_other_signals_are_numbers_and_values(tmp_path: pathlib.Path) -> None:
+    counting.save(tmp_path)
+    file = tmp_path / "level_2" / "config.json"
+    config = json.loads(file.read_text())
+    config["signals"] |= {
+        "timing": {"kind": "timing", "bins": 4, "minimum_seconds": 1.0, "maximum_seconds": 9.0},
+        "tempo": {"kind": "curve", "minimum": 60.0, "maximum": 200.0, "bins": 4},
+        "played": {"kind": "events", "size": 4},
+    }
+    file.write_text(json.dumps(config))
+    fields = {field.name: field for field in stages.in_folder(tmp_path).fields}
+    assert fields["total_seconds"] == Field("total_seconds", "number", low=1.0, high=9.0)
+    assert fields["tempo"].kind == "values" and fields["tempo"].high == 200.0
+    assert fields["played"].kind == "values" and fields["played"].needed
+
+
+def test_labels_leave_out_what_is_empty_and_ask_for_what_is_needed() -> None:
+    fields = (
+        Field("artist", "names", ("ada",), needed=True),
+        Field("genre", "names", ("x", "y", "z"), most=2),
+        Field("tempo", "values", low=60.0, needed=True),
+    )
+    given = {"artist": "ada", "genre": [], "tempo": "90", "lyrics": "", "seed": 0}
+    assert stages.labels(fields, given) == {"artist": "ada", "tempo": "90", "seed": 0}
+    for change, message in (
+        ({"artist": ""}, "artist is empty: give it a value, as ada"),
+        ({"tempo": None}, "tempo is empty: give it a value, as 60"),
+        ({"genre": ["x", "y", "z"]}, "3 names for genre: give 2 at most"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stages.labels(fields, {**given, **change})
