@@ -47,10 +47,11 @@ def main() -> None:
     config, out = CONFIG.value.to_dict(), pathlib.Path(OUT.value)
     configs = {name: merged(base(config["base"]), config["all"], own)
                for name, own in config["variants"].items()}  # fmt: skip
-    asked = [name for name in config["only"].split(",") if name] or [*configs]
+    every = sorted(configs, key=lambda name: (name != "full", name))
+    asked = [name for name in config["only"].split(",") if name] or every
     for name in asked:
         if name not in configs:
-            raise ValueError(f"config.only names {name!r}; there are {', '.join(configs)}")
+            raise ValueError(f"config.only names {name!r}; there are {', '.join(every)}")
         settings.read(configs[name])
     plain = configs[asked[0]]
     rate, data = plain["stage"]["rate"], plain["data"]

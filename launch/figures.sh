@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Repeats the figures of signals and lyrics in the README on songs of the procedural band: trains the
-# tiny stages that they need and measures them. About two hours on two CPU cores.
+# tiny stages that they need and measures them, and what else there is to measure of them. About two
+# hours on two CPU cores. (The ablations are repeated by launch/ablate.py.)
 #   bash launch/figures.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,8 +26,9 @@ vqvae vqvae "$songs" --config.model.bins=256 --config.run.steps=500 --config.opt
 prior signals tiny_signals "$songs" vqvae --config.model.bins=256 --config.run.steps=400 \
   --config.optimizer.decay=150 --config.signals.dynamics.rate=8000 \
   --config.signals.tempo.rate=8000 --config.signals.activity.rate=8000
-"$python" launch/evaluate.py --vqvae "$out/vqvae" --priors "$out/signals" --measures signals \
-  --json "$out/signals.json"
+"$python" launch/evaluate.py --vqvae "$out/vqvae" --priors "$out/signals" \
+  --measures reconstruction,bits,samples,labels,signals \
+  --json "$out/signals.json" --page "$out/signals.html"
 
 vqvae vqvae_voice "$songs,singer=8" --config.run.steps=300 --config.optimizer.decay=100
 prior lyrics tiny_lyrics "$songs,singer=8" vqvae_voice --config.run.steps=2200 \
@@ -35,4 +37,5 @@ prior lyrics tiny_lyrics "$songs,singer=8" vqvae_voice --config.run.steps=2200 \
   --config.optimizer.warmup=50 --config.optimizer.average_decay=0.99
 "$python" launch/align.py --vqvae "$out/vqvae_voice" --prior "$out/lyrics"
 "$python" launch/evaluate.py --vqvae "$out/vqvae_voice" --priors "$out/lyrics" \
-  --measures alignment,lyrics --json "$out/lyrics.json"
+  --measures reconstruction,bits,samples,labels,alignment,lyrics \
+  --json "$out/lyrics.json" --page "$out/lyrics.html"

@@ -39,6 +39,10 @@ def test_songs_become_codes(tmp_path: pathlib.Path) -> None:
     assert [one.path for one, _ in whole.values()] == [one.path for one in found]
     sound = heard.load(found[0], singing.RATE)
     np.testing.assert_array_equal(whole[0][1][0], compose.prime(box, sound[None])[0])
+    filled = dict(enumerate(heard.listen(box, found, grid=1.0)))
+    for (_, own), (_, codes) in zip(whole.values(), filled.values(), strict=True):
+        assert own[0].shape == codes[0].shape  # and but for the end they are the same
+        np.testing.assert_array_equal(own[0][:, :50], codes[0][:, :50])
     with pytest.raises(SongError, match="15 samples are less than one code"):
         next(heard.listen(box, found, 15 / singing.RATE))
     with pytest.raises(ValueError, match="nowhere.wav"):

@@ -64,4 +64,4 @@ def test_it_learns(weights: Weights) -> None:
         params, books, total, grads = step(params, books, jax.random.key(number))
         totals.append(float(total))
         assert number or all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(grads))
-    assert totals[-1] < 0.9 * totals[0]
+    assert totals[-1] < 0.95 * totals[0]

@@ -1,13 +1,15 @@
 """Songs of the band are recognised, and songs that were swapped are not."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import pytest
 import singing
 
+from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
-from jukebox_jax.evaluation import fresh, labels
+from jukebox_jax.evaluation import fresh, labels, words
 from jukebox_jax.evaluation.drawn import Drawn
 from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.models import Jukebox
@@ -24,10 +26,10 @@ def band() -> list[tuple[np.ndarray, dict]]:
 
 
 def jukebox() -> Jukebox:
-    """Stages at the band's rate."""
+    """A VQ-VAE at the band's rate."""
     box = singing.jukebox()
     stage = dataclasses.replace(box.vqvae, config={**box.vqvae.config, "stage": {"rate": RATE}})
-    return dataclasses.replace(box, vqvae=stage)
+    return Jukebox(stage, (None,))
 
 
 def subject(audio: list[np.ndarray], told: list[dict]) -> Subject:
@@ -53,6 +55,29 @@ def test_the_bands_own_songs_are_recognised(band: list, monkeypatch: pytest.Monk
     swapped = {one.name: one for one in labels.labels(subject(audio, moved))}
     assert swapped["artist, by timbre: sampled songs"].value < 25
     assert swapped["genre, by rhythm: sampled songs"].value < 25
+
+
+def test_whose_lyrics_songs_have(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampled songs that cost least under their own lyrics, and held-out ones that do not."""
+    found = song.find(singing.songs(tmp_path), rate=singing.RATE)
+    given = Subject(singing.jukebox(), found, samples=4)
+    codes = (np.zeros((4, 62), np.int32),)
+    audio = np.zeros((4, 992, 1), np.float32)
+    given.__dict__["drawn"] = Drawn(given.requests, codes, 0, audio, Settings())
+
+    def costs(_: object, level: int, name: str, one: Song, *more: object) -> np.ndarray:
+        sampled = "seed" in one.labels
+        assert level == 0 and name == "lyrics" and "lyrics_times" not in one.labels
+        return np.array([1.0, 2.0, 2.0, 2.0]) if sampled else np.array([2.0, 2.0, 1.0, 2.0])
+
+    monkeypatch.setattr(words, "costs", costs)
+    figures = {one.name: one for one in labels._sung(given)}
+    assert figures["lyrics: sampled songs"].value == 100
+    assert figures["lyrics: held-out songs"].value == 0
+    assert "chance 25 %" in figures["lyrics: sampled songs"].note
+    few = dataclasses.replace(given, songs=found[:3])
+    few.__dict__["drawn"] = Drawn(given.requests[:3], (codes[0][:3],), 0, audio[:3], Settings())
+    assert all(np.isnan(one.value) for one in labels._sung(few))  # no three others to tell from
 
 
 def test_only_the_bands_labels_are_known() -> None:

@@ -56,6 +56,20 @@ def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[st
     assert kept["figures"][0]["note"].startswith(f"layer 0, head {stored['head']}; 11 words")
 
 
+def test_evaluate_measures_what_it_can(given: tuple[pathlib.Path, list[str]]) -> None:
+    folder, arguments = given
+    page = folder / "figures.html"
+    more = ["--samples=2", "--sampled_seconds=0.2", f"--page={page}"]
+    done = run("evaluate", *arguments, f"--priors={folder / 'prior'}", *more)
+    assert done.returncode == 0, done.stderr
+    for said in ("level 0: spectral convergence", "level 0: a code", "jumps at windows of level 0"):
+        assert said in done.stdout, said
+    assert "refused: labels: only labels of the procedural band" in done.stdout
+    assert "measure 4 of 4: labels" in done.stderr and "<svg" in page.read_text()
+    done = run("evaluate", *arguments, "--measures=reconstruction,bits")
+    assert done.returncode == 0 and "refused: bits: there is no prior" in done.stdout
+
+
 def test_mistakes_are_one_line(given: tuple[pathlib.Path, list[str]]) -> None:
     folder, arguments = given
     refused(run("align", *arguments, f"--prior={folder / 'vqvae'}"), "is a vqvae, not a prior")

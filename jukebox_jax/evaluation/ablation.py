@@ -2,7 +2,8 @@
 
 What is measured of a variant is kept song by song, so that two are compared by their differences
 on the same songs. The paper's own numbers are of other music and of other sizes: only the sign of
-a difference is held against it.
+a difference is held against it. Intervals are over songs: another seed of the training would move
+all songs of a variant together, and they know nothing of that.
 """
 
 import dataclasses

@@ -47,8 +47,8 @@ def interval(
 ) -> tuple[float, float]:
     """The 95 % interval of the distance of two sets of songs, by drawing whole songs anew.
 
-    The basic bootstrap: what is drawn anew lies farther apart than what it is drawn from, and
-    that bias is taken off.
+    What is drawn anew lies farther apart than what it is drawn from, so of the drawn distances
+    only their spread is taken, around the distance itself.
 
     Args:
       ones: of each song of a set, f64[count, width].
@@ -65,7 +65,8 @@ def interval(
         found.append(between(np.concatenate(one), np.concatenate(other)))
     value = between(np.concatenate(ones), np.concatenate(others))
     low, high = np.percentile(found, [2.5, 97.5])
-    return max(0.0, float(2 * value - high)), max(0.0, float(2 * value - low))
+    shift = value - float(np.mean(found))
+    return max(0.0, float(low) + shift), max(0.0, float(high) + shift)
 
 
 class Space:

@@ -1,8 +1,10 @@
-"""Whether a sampled song has its artist's timbre and its genre's rhythm, by a classifier.
+"""Whether a sampled song has its artist's timbre, its genre's rhythm and its own lyrics.
 
 The procedural band's labels are known, and it plays as many songs as one likes: a classifier
 learns from songs that went through the VQ-VAE, is tested on others, and then judges sampled songs.
 Its own accuracy, on sound as it is and through the VQ-VAE, stands beside what it says of those.
+Lyrics are told by the prior that reads them: codes are taken for those of the lyrics under which
+they cost least.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits
+from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, words
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
-from jukebox_jax.sampling import compose
+from jukebox_jax.prior.conditioning import lyrics_of
+from jukebox_jax.sampling import attended, compose, heads
 
 TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "artist": traits.timbre,
@@ -55,11 +58,12 @@ def labels(subject: Subject) -> list[Figure]:
         "other songs as they are": (learnt, plain),
         "the same, learnt from songs as they are": (unspoilt, plain),
     }
-    return [
+    found = [
         _judged(name, trait, *both, box.rate, title)
         for name, trait in TRAITS.items()
         for title, both in sets.items()
     ]
+    return found + _sung(subject)
 
 
 Heard = Sequence[tuple[np.ndarray, Mapping[str, Any]]]
@@ -109,3 +113,30 @@ def _judged(
     title = f"{name}, by {trait.__name__}: {title}"
     note = f"chance {100 / len(judge.names):.0f} %; learnt from {len(learnt)} songs"
     return figures.of_share("labels", title, right, len(known), note=note)
+
+
+def _sung(subject: Subject) -> list[Figure]:
+    """How often codes cost least under their own lyrics, where a prior reads any."""
+    box, drawn = subject.jukebox, subject.drawn
+    if not any(one is not None and lyrics_of(one.model.signals) for one in box.priors):
+        return []
+    level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
+    name = attended.parts(stage)[0]
+    new = [
+        (song, [array[index : index + 1] for array in drawn.codes])
+        for index, song in enumerate(drawn.songs)
+    ]
+    found = []
+    for title, pairs in (("sampled songs", new), ("held-out songs", subject.known)):
+        told = [(heads.without_times(song, name), codes) for song, codes in pairs]
+        told = [(song, codes) for song, codes in told if song.labels[name].strip()]
+        texts = sorted({song.labels[name] for song, _ in told})
+        known = told if len(texts) > words.OTHERS else []
+        costs = [
+            words.costs(subject, level, name, song, codes, texts)
+            for song, codes in progress.follow(known, "whose lyrics songs have")
+        ]
+        right = sum(int(one.argmin() == 0) for one in costs)
+        note = f"chance {100 / (1 + words.OTHERS):.0f} %; by what codes cost"
+        found.append(figures.of_share("labels", f"lyrics: {title}", right, len(costs), note=note))
+    return found

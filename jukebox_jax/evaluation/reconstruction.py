@@ -64,8 +64,13 @@ def reconstruction(subject: Subject) -> list[Figure]:
     def coded() -> Iterator[Coded]:
         for song, codes in progress.follow(subject.known, "reconstruction"):
             sound = heard.load(song, box.rate, subject.seconds)
-            outputs = [compose.decode(box, one, level)[0] for level, one in enumerate(codes)]
-            yield Coded(sound[: len(outputs[0])], outputs, [one[0] for one in codes])
+            # Whole windows are all that is measured, and few lengths need few programs.
+            whole = codes[-1].shape[1] * box.hops[-1]
+            kept = whole - whole % round(_WINDOW * box.rate) or whole
+            cut = [one[:, : -(-kept // hop)] for one, hop in zip(codes, box.hops, strict=True)]
+            outputs = [compose.decode(box, one, level)[0] for level, one in enumerate(cut)]
+            outputs = [output[:kept] for output in outputs]
+            yield Coded(sound[:kept], outputs, [one[0] for one in cut])
 
     found = measure(coded(), box.rate, box.vqvae.model.bins)
     return told(found, [f"level {level}" for level in range(len(box.hops))], box.hops, box.rate)

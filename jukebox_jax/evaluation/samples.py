@@ -4,7 +4,7 @@ Each figure of sampled songs stands beside the same figure of songs that no stag
 cut to the same length: only the two together say anything.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from jukebox_jax.prior.lyrics import Lyric
 from jukebox_jax.sampling import attended, compose, heads, heard
 
 _CLIPPED = 1.0  # of full scale
-_DECODED = "real, through the VQ-VAE"
+_DECODED = "the same, through the VQ-VAE"
 _SEAM = 32  # samples on either side of a border that belong to it
 
 
@@ -35,9 +35,8 @@ def samples(subject: Subject) -> list[Figure]:
             "ones do: give more songs, or less --sampled_seconds"
         )
     new = list(drawn.audio)
-    decoded = [_decoded(subject, sound, drawn.level) for sound in real]
     return [
-        *_distances(subject, new, real, decoded),
+        *_distances(subject, new, real),
         *_alike(new, real, box.rate),
         *_levels(new, real, box.rate),
         *_seams(subject),
@@ -48,7 +47,7 @@ def samples(subject: Subject) -> list[Figure]:
 def reference(subject: Subject, length: int) -> Iterator[np.ndarray]:
     """Songs that no stage was trained on, f32[length, 1] each, from their beginning.
 
-    Those that were held out; of the procedural band as many as are sampled, composed anew.
+    Those that were held out; of the procedural band twice as many as are sampled, composed anew.
 
     Args:
       subject: what is measured.
@@ -58,7 +57,7 @@ def reference(subject: Subject, length: int) -> Iterator[np.ndarray]:
     if fresh.plays(subject.songs):
         loud = fresh.singer(box.vqvae.config)
         seconds = fresh.seconds(subject.songs)
-        sounds = fresh.sounds(len(subject.drawn.songs), seconds, fresh.TEST, box.rate, loud)
+        sounds = fresh.sounds(2 * len(subject.drawn.songs), seconds, fresh.TEST, box.rate, loud)
         for sound, _ in sounds:
             if len(sound) >= length:
                 yield sound[:length]
@@ -76,10 +75,7 @@ def _decoded(subject: Subject, sound: np.ndarray, level: int) -> np.ndarray:
 
 
 def _distances(
-    subject: Subject,
-    new: Sequence[np.ndarray],
-    real: Sequence[np.ndarray],
-    decoded: Sequence[np.ndarray],
+    subject: Subject, new: Sequence[np.ndarray], real: Sequence[np.ndarray]
 ) -> list[Figure]:
     """Fréchet distances by each kind of vectors that there is."""
     box = subject.jukebox
@@ -92,38 +88,51 @@ def _distances(
             raise ValueError(
                 f"embeddings of width {ones[0].shape[1]} and {others[0].shape[1]}: compare alike"
             )
-        found += _frechet("your features", ones, {"sampled": others})
+        found += frechet_of("your features", ones, others)
     if len(real[0]) < embedding.SECONDS * box.rate:
         return found
     kinds = {"code vectors": embedding.of_codes}
     if any(one is not None for one in box.priors):
         kinds["prior's features"] = embedding.of_prior
+    decoded = [_decoded(subject, sound, subject.drawn.level) for sound in real[::2]]
     for name, embed in kinds.items():
-        sets = {"sampled": embed(box, new), _DECODED: embed(box, decoded)}
-        found += _frechet(name, embed(box, real), sets)
+        found += frechet_of(name, embed(box, real), embed(box, new), embed(box, decoded))
     return found
 
 
-def _frechet(
-    kind: str, real: Sequence[np.ndarray], others: Mapping[str, Sequence[np.ndarray]]
+def frechet_of(
+    kind: str,
+    real: Sequence[np.ndarray],
+    new: Sequence[np.ndarray],
+    decoded: Sequence[np.ndarray] = (),
 ) -> list[Figure]:
-    """Distances of sets to a reference, and of one half of the reference to the other."""
-    halves = real[::2], real[1::2]
-    sets = {name: (real, songs) for name, songs in others.items()}
-    if halves[1]:
-        sets["real, one half to the other"] = halves
-    fewest = min(embedding.count(songs) for pair in sets.values() for songs in pair)
+    """Distances to every other song of a reference, of as many songs each.
+
+    Few songs are far from any others, so what sampled songs have to be held against is the
+    distance of the reference's other songs, which differ from it by chance alone.
+
+    Args:
+      kind: of the vectors, in a few words.
+      real: of each song of the reference, f64[count, width].
+      new: of each sampled song.
+      decoded: of every other song of the reference, as the VQ-VAE gives it back.
+    """
+    half, rest = real[::2], real[1::2]
+    sets = {"sampled": new[: len(half)], "real, other songs": rest, _DECODED: decoded}
+    sets = {name: songs for name, songs in sets.items() if songs}
+    fewest = min(embedding.count(songs) for songs in (half, *sets.values()))
     if fewest < 2:
         return []
     space = frechet.Space(np.concatenate(list(real)), fewest)
+    ones = [space(one) for one in half]
     found = []
-    for name, pair in sets.items():
-        ones, news = ([space(one) for one in songs] for songs in pair)
-        value = frechet.between(np.concatenate(ones), np.concatenate(news))
-        low, high = frechet.interval(ones, news, paired=name == _DECODED)
-        note = f"{space.width} directions, {embedding.count(news)} vectors; lower is nearer"
+    for name, songs in sets.items():
+        others = [space(one) for one in songs]
+        value = frechet.between(np.concatenate(ones), np.concatenate(others))
+        low, high = frechet.interval(ones, others, paired=name == _DECODED)
+        note = f"to {len(ones)} real songs; {space.width} directions; lower is nearer"
         title = f"Fréchet distance by {kind}: {name}"
-        found.append(Figure("samples", title, value, "", low, high, len(news), note))
+        found.append(Figure("samples", title, value, "", low, high, len(others), note))
     return found
 
 
@@ -198,13 +207,15 @@ def _seams(subject: Subject) -> list[Figure]:
     """How much sound jumps where a window of some level begins to be new."""
     drawn, box = subject.drawn, subject.jukebox
     found = []
-    for level in range(drawn.level, len(box.hops)):
+    for level, stage in enumerate(box.priors):
+        if stage is None or level < drawn.level:
+            continue
         borders = drawn.borders(box, level)
-        values = [np.array([jump(sound[:, 0], borders)]) for sound in drawn.audio]
-        note = f"{len(borders)} borders a song; 0 dB: as elsewhere"
-        if not len(borders):
+        note, values = f"{len(borders)} borders a song; 0 dB: as elsewhere", []
+        if len(borders):
+            values = [np.array([jump(sound[:, 0], borders)]) for sound in drawn.audio]
+        else:
             note = "no song is longer than a window: give more --sampled_seconds"
-            values = []
         title = f"jumps at windows of level {level}"
         found.append(figures.of_songs("samples", title, values, unit="dB", note=note))
     return found

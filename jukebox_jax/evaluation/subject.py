@@ -10,10 +10,12 @@ import numpy as np
 from jukebox_jax.audio.song import Song
 from jukebox_jax.evaluation import drawn, fresh
 from jukebox_jax.evaluation.drawn import Drawn
+from jukebox_jax.evaluation.progress import Pace
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import heard
 from jukebox_jax.sampling.settings import Settings
 
+_GRID = 4.0  # seconds: lengths of songs as they are encoded
 _FRESH = Settings(allow_unknown=True)
 
 
@@ -46,7 +48,12 @@ class Subject:
     @functools.cached_property
     def known(self) -> Sequence[tuple[Song, tuple[np.ndarray, ...]]]:
         """The songs with their codes of all levels, i32[1, length], finest first."""
-        return tuple(heard.listen(self.jukebox, self.songs, self.seconds))
+        songs = heard.listen(self.jukebox, self.songs, self.seconds, grid=_GRID)
+        pace, found = Pace("encoding songs", len(self.songs)), []
+        for one in songs:
+            found.append(one)
+            pace.reach(len(found))
+        return tuple(found)
 
     @functools.cached_property
     def requests(self) -> tuple[Song, ...]:

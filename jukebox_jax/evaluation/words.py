@@ -18,7 +18,7 @@ from jukebox_jax.prior import lyrics, timed
 from jukebox_jax.prior.lyrics import Lyric
 from jukebox_jax.sampling import attended, compose, heads, price
 
-_OTHERS = 3
+OTHERS = 3
 """How many other songs' lyrics a song is held against."""
 
 
@@ -102,34 +102,45 @@ def lyrics_followed(subject: Subject) -> list[Figure]:
     texts = [song.labels[name] for song in songs]
     found = []
     for title, pairs in (("held out", listed), ("sampled", own)):
-        bits = [_bits(subject, level, name, song, codes, texts) for song, codes in pairs]
+        bits = [costs(subject, level, name, song, codes, texts) for song, codes in pairs]
         found += [
             figures.of_songs(
-                "lyrics", f"{title}: other lyrics cost", [other - true for true, other in bits],
+                "lyrics", f"{title}: other lyrics cost", [one[1:].mean() - one[0] for one in bits],
                 unit="bits a code", note="above 0: the codes follow their own lyrics",
             ),
             figures.of_songs(
-                "lyrics", f"{title}: under its own", [true for true, _ in bits], unit="bits a code"
+                "lyrics", f"{title}: under its own", [one[0] for one in bits], unit="bits a code"
             ),
         ]  # fmt: skip
     return found
 
 
-def _bits(
+def costs(
     subject: Subject,
     level: int,
     name: str,
     song: Song,
     codes: Sequence[np.ndarray],
     texts: Sequence[str],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bits a code under a song's own lyrics, and the mean under others, both f64[1]."""
+) -> np.ndarray:
+    """Bits a code under a song's own lyrics and under some others.
+
+    Args:
+      subject: what is measured.
+      level: whose prior reads lyrics.
+      name: of the lyrics' signal.
+      song: whose labels have lyrics, without times.
+      codes: of all levels, i32[1, length], finest first.
+      texts: lyrics to draw the others from; at least one is another.
+
+    Returns:
+      f64[1 + others], the first of them under its own.
+    """
     others = [text for text in texts if text != song.labels[name]]
     rng = np.random.default_rng(len(others))
-    chosen = rng.choice(len(others), min(_OTHERS, len(others)), replace=False)
+    chosen = rng.choice(len(others), min(OTHERS, len(others)), replace=False)
     told = [song.labels[name], *(others[index] for index in chosen)]
     songs = [dataclasses.replace(song, labels={**song.labels, name: text}) for text in told]
     rows = [np.repeat(array, len(told), axis=0) for array in codes]
     each = price.bits(subject.jukebox, songs, rows, level, settings=subject.settings)
-    bits = each.mean(axis=1)
-    return bits[:1], bits[1:].mean(keepdims=True)
+    return each.mean(axis=1)

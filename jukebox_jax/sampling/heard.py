@@ -43,7 +43,7 @@ def held_out(stage: Stage, source: str = "", share: float | None = None) -> tupl
 
 
 def listen(
-    jukebox: Jukebox, songs: Sequence[Song], seconds: float | None = None
+    jukebox: Jukebox, songs: Sequence[Song], seconds: float | None = None, *, grid: float = 0.0
 ) -> Iterator[tuple[Song, tuple[np.ndarray, ...]]]:
     """Encodes songs, one after the other.
 
@@ -51,6 +51,8 @@ def listen(
       jukebox: the stages; the VQ-VAE is used.
       songs: with files.
       seconds: of each, from its beginning; None for all of it.
+      grid: songs are filled up with silence to whole multiples of so many seconds, so that songs
+        of many lengths need few programs; the last codes then hear it. 0 for not at all.
 
     Yields:
       A song, and its codes of all levels, i32[1, length], finest first.
@@ -63,7 +65,15 @@ def listen(
         sound = load(song, jukebox.rate, seconds)
         if len(sound) < jukebox.hops[-1]:
             raise SongError(f"{song.path}: {len(sound)} samples are less than one code")
-        yield song, compose.prime(jukebox, sound[None])
+        length, top = len(sound), jukebox.hops[-1]
+        if grid:
+            sound = np.pad(sound, ((0, -length % max(1, round(grid * jukebox.rate))), (0, 0)))
+        codes = compose.prime(jukebox, sound[None])
+        kept = length // top * top
+        yield (
+            song,
+            tuple(one[:, : kept // hop] for one, hop in zip(codes, jukebox.hops, strict=True)),
+        )
 
 
 def load(song: Song, rate: int, seconds: float | None = None) -> np.ndarray:
