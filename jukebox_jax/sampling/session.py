@@ -15,7 +15,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from jukebox_jax.audio import files, wave
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
-from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling.compose import Progress, Recording
 from jukebox_jax.sampling.request import Arguments
 from jukebox_jax.sampling.states import States
 
@@ -42,19 +42,33 @@ _FREE = (
     "levels",
 )  # may differ when a session goes on: they change no code
 _EVERY = 30.0  # seconds between two writings of unfinished codes
+_WATCHED = 4.0  # the same where somebody listens meanwhile
 
 
-def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = False) -> Recording:
+class Stopped(Exception):
+    """A session was told to stop; its folder goes on with `resume`."""
+
+
+def run(
+    config: Mapping[str, Any],
+    out: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], bool] | None = None,
+) -> Recording:
     """Samples what a config asks for into a folder, or goes on where that stopped.
 
     Args:
       config: a ConfigDict or a mapping, with the keys of configs/sample.py.
       out: the folder; made if missing.
       overwrite: begin anew, whatever session the folder holds.
+      on_progress: called after each chunk of codes; whether to go on. With it, what there is of a
+        level is written more often, to be heard meanwhile.
 
     Raises:
       ValueError: the folder holds another session, or the request cannot be met; in its
         kinds LabelError, SongError, AudioError and CheckpointError.
+      Stopped: `on_progress` said so; what was drawn is written.
       OSError: the folder cannot be written.
     """
     folder = pathlib.Path(out)
@@ -76,11 +90,21 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
+    def keep(level: int, codes: np.ndarray) -> None:
+        write_codes(folder / UNFINISHED, {level: codes})
+        _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
+        written[0] = time.monotonic()
+
     def on_window(level: int, codes: np.ndarray) -> None:
         if time.monotonic() - written[0] > _EVERY:
-            write_codes(folder / UNFINISHED, {level: codes})
-            _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
-            written[0] = time.monotonic()
+            keep(level, codes)
+
+    def on_drawn(progress: Progress) -> None:
+        goes_on = on_progress is None or on_progress(progress)
+        if not goes_on or on_progress and time.monotonic() - written[0] > _WATCHED:
+            keep(progress.level, progress.codes)
+        if not goes_on:
+            raise Stopped(f"stopped; go on with --resume {folder}")
 
     def on_level(level: int, codes: np.ndarray, audio: np.ndarray) -> None:
         done[level] = codes
@@ -101,6 +125,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         forced=asked.forced,
         on_window=on_window,
         on_level=on_level,
+        on_drawn=on_drawn,
         states=states,
     )
     if wanted.align:
@@ -108,14 +133,21 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     return recording
 
 
-def resume(folder: str | os.PathLike) -> Recording:
+def resume(
+    folder: str | os.PathLike, *, on_progress: Callable[[Progress], bool] | None = None
+) -> Recording:
     """Goes on with the session that a folder holds; nothing else is needed.
+
+    Args:
+      folder: the session's.
+      on_progress: see `run`.
 
     Raises:
       ValueError: it holds none, or what it was made from has changed.
+      Stopped: see `run`.
       OSError: the folder cannot be written.
     """
-    return run(settings(folder)["config"], folder)
+    return run(settings(folder)["config"], folder, on_progress=on_progress)
 
 
 def settings(folder: str | os.PathLike) -> dict[str, Any]:
