@@ -22,6 +22,7 @@ BELOW = {
     "analysis": {"audio", "vqvae", "prior", "models"},
     "training": {"audio", "vqvae", "prior", "models", "sampling"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
+    "studio": {"sampling"},
     "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),
@@ -41,6 +42,7 @@ DOORS = {
     "pickle": {"release/torchfile.py"},
     "matplotlib": {"report/plots.py"},
     "IPython": {"notebook.py"},
+    "gradio": {"studio/page.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.

@@ -1,0 +1,269 @@
+"""The studio's page, on Gradio, of which this is the only importer.
+
+What is on the page and which button asks the studio for what; nothing is decided here. Nothing is
+loaded from a network and nothing is told to one.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read on import
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import gradio as gr  # noqa: E402
+
+from jukebox_jax.sampling.stages import Field  # noqa: E402
+from jukebox_jax.studio import runs, shown  # noqa: E402
+from jukebox_jax.studio.studio import Studio  # noqa: E402
+
+_FONTS = ["system-ui", "sans-serif"]
+_PLAYING = (
+    "(name, seen, _) => [name, seen, "
+    "[...document.querySelectorAll('audio')].some((one) => !one.paused)]"
+)
+"""Whether somebody listens is asked of the page: what is heard is not replaced meanwhile."""
+
+
+def serve(studio: Studio, host: str, port: int) -> tuple[str, Callable[[], None]]:
+    """Opens the studio to browsers.
+
+    Args:
+      studio: what is behind the page.
+      host: the address to listen at.
+      port: and the port; 0 for any that is free.
+
+    Returns:
+      The page's address, and what closes it.
+
+    Raises:
+      OSError: the port is taken.
+    """
+    studio.home.mkdir(parents=True, exist_ok=True)
+    page = build(studio)
+    _, address, _ = page.queue(default_concurrency_limit=4).launch(
+        server_name=host,
+        server_port=port or None,
+        share=False,
+        quiet=True,
+        inbrowser=False,
+        prevent_thread_lock=True,
+        allowed_paths=[str(studio.home.resolve())],
+        ssr_mode=False,
+        footer_links=[],
+        theme=gr.themes.Base(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+        css=shown.CSS,
+    )
+    return address, page.close
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The page of a studio."""
+    top = studio.stages.top
+    levels = [
+        (_level(level, top), level) for level, path in enumerate(studio.stages.priors) if path
+    ]
+    with gr.Blocks(title="jukebox_jax studio", analytics_enabled=False) as page:
+        seen, playing = gr.State({}), gr.Checkbox(visible=False)
+        gr.HTML(f"<h1>Studio</h1><p class='jukebox-quiet'>{shown.heading(studio.stages)}</p>")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                gr.Markdown("## New songs")
+                inputs = [_input(field, studio) for field in studio.stages.fields]
+                limits = studio.limits
+                count = gr.Slider(
+                    1, limits.candidates, min(3, limits.candidates), step=1, label="Candidates"
+                )
+                seconds = gr.Slider(
+                    0.1,
+                    limits.seconds,
+                    min(12.0, limits.seconds),
+                    step=0.1,
+                    label="Seconds of each",
+                )
+                temperature = gr.Slider(0.5, 1.2, 0.99, step=0.01, label="Temperature")
+                seed = gr.Number(0, precision=0, minimum=0, label="Seed of the first")
+                generate = gr.Button("Generate", variant="primary")
+                message = gr.HTML(elem_id="message")
+            with gr.Column(scale=3, min_width=320):
+                gr.Markdown("## Runs")
+                chosen = gr.Dropdown([], label="Run", elem_id="run", filterable=False)
+                status = gr.HTML(elem_id="status")
+                with gr.Row():
+                    stop = gr.Button("Stop", interactive=False, min_width=120)
+                    go_on = gr.Button("Continue", interactive=False, min_width=120)
+                players = gr.HTML(elem_id="players")
+                with gr.Group(visible=False) as after:
+                    songs = gr.CheckboxGroup([], label="Songs to go on with", elem_id="songs")
+                    with gr.Tabs():
+                        with gr.Tab("Upsample"):
+                            pick_to = gr.Radio(levels, value=levels[0][1], label="Down to")
+                            pick = gr.Button("Upsample these", variant="primary")
+                        with gr.Tab("A part"):
+                            part = _times("From second", 0.0), _times("to second", 5.0)
+                            part_to = gr.Radio(levels, value=levels[0][1], label="Down to")
+                            excerpt = gr.Button("Upsample this part", variant="primary")
+                        with gr.Tab("Branch"):
+                            at = _times("Keep up to second", 2.0)
+                            ways = gr.Slider(
+                                1,
+                                limits.candidates,
+                                min(2, limits.candidates),
+                                step=1,
+                                label="Ways",
+                            )
+                            branch_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
+                            branch = gr.Button("Branch there", variant="primary")
+                        with gr.Tab("Replace"):
+                            span = _times("From second", 2.0), _times("to second", 4.0)
+                            replace_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
+                            replace = gr.Button("Draw this anew", variant="primary")
+
+        outputs = [chosen, status, players, songs, after, stop, go_on, seen]
+
+        def refresh(name: str | None, before: dict[str, Any], listens: bool = False) -> list[Any]:
+            return _refresh(studio, name, before, listens)
+
+        def asking(ask: Callable[..., str | None]) -> Callable[..., list[Any]]:
+            """What the page shows after something was asked for."""
+
+            def answer(name: str | None, before: dict[str, Any], *values: Any) -> list[Any]:
+                try:
+                    name, said = ask(name or "", *values) or name, ""
+                except (ValueError, OSError) as error:
+                    said = shown.wrong(str(error))
+                return [*refresh(name, before), said]
+
+            return answer
+
+        def on_ask(_: str, count: int, seconds: float, *values: Any) -> str:
+            temperature, seed, *filled = values
+            names = [field.name for field in studio.stages.fields]
+            return studio.ask(
+                dict(zip(names, filled, strict=True)),
+                count=int(count),
+                seconds=float(seconds),
+                temperature=float(temperature),
+                seed=int(seed or 0),
+            )
+
+        def on_pick(name: str, songs: list[int], level: int) -> str:
+            return studio.derive(name, "pick", songs, down_to=level)
+
+        def on_part(name: str, songs: list[int], level: int, start: float, end: float) -> str:
+            return studio.derive(name, "excerpt", songs, down_to=level, start=start, end=end)
+
+        def on_branch(name: str, songs: list[int], level: int, at: float, ways: int) -> str:
+            return studio.derive(name, "branch", songs, down_to=level, seconds=at, count=int(ways))
+
+        def on_replace(name: str, songs: list[int], level: int, start: float, end: float) -> str:
+            return studio.derive(name, "replace", songs, down_to=level, start=start, end=end)
+
+        def on_go_on(name: str) -> None:
+            studio.go_on(name)
+
+        def on_stop(_: str) -> None:
+            studio.desk.stop()
+
+        quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
+        for button, ask, given in (
+            (generate, on_ask, [count, seconds, temperature, seed, *inputs]),
+            (pick, on_pick, [songs, pick_to]),
+            (excerpt, on_part, [songs, part_to, *part]),
+            (branch, on_branch, [songs, branch_to, at, ways]),
+            (replace, on_replace, [songs, replace_to, *span]),
+            (go_on, on_go_on, []),
+            (stop, on_stop, []),
+        ):
+            button.click(asking(ask), [chosen, seen, *given], [*outputs, message], **quiet)
+        chosen.input(refresh, [chosen, seen], outputs, **quiet)
+        page.load(refresh, [chosen, seen], outputs, **quiet)
+        gr.Timer(1.0).tick(refresh, [chosen, seen, playing], outputs, js=_PLAYING, **quiet)
+    return page
+
+
+def _refresh(studio: Studio, name: str | None, before: dict[str, Any], listens: bool) -> list[Any]:
+    """What is to be seen now; what has not changed is left as it is."""
+    found, news = runs.listed(studio.home), studio.desk.news
+    names = [one.name for one in found]
+    choices = [(one.label, one.name) for one in found]
+    if news.busy and news.name not in names:
+        choices.insert(0, (f"{news.name} · getting ready", news.name))
+    if name not in [value for _, value in choices]:
+        name = choices[0][1] if choices else None
+    one = next((one for one in found if one.name == name), None)
+    at_work = news.busy and news.name == name
+    usable = one is not None and bool(one.complete)
+    numbers = [(f"song {number}", number) for number in range(len(one.songs))] if one else []
+    rows = runs.scores(one) if one else []
+    first = [int(rows[0]["song"])] if rows else [number for _, number in numbers[:1]]
+    now = {
+        "chosen": (name, choices),
+        "status": shown.news(news, name or ""),
+        "players": shown.run(one, at_work),
+        "songs": (name, numbers, first),
+        "after": usable,
+        "stop": news.busy and not news.stopping,
+        "go_on": one is not None and not one.trouble and not one.finished and not news.busy,
+    }
+    if listens and before.get("chosen", (None,))[0] == name:
+        now["players"] = before.get("players", "")
+
+    def update(key: str, **change: Any) -> Any:
+        return gr.skip() if key in before and before[key] == now[key] else gr.update(**change)
+
+    return [
+        update("chosen", choices=choices, value=name),
+        update("status", value=now["status"]),
+        update("players", value=now["players"]),
+        update("songs", choices=numbers, value=first),
+        update("after", visible=usable),
+        update("stop", interactive=now["stop"]),
+        update("go_on", interactive=now["go_on"]),
+        now,
+    ]
+
+
+def _level(level: int, top: int) -> str:
+    word = ", finest" if level == 0 else ", coarsest" if level == top else ""
+    return f"level {level}{word}"
+
+
+def _times(label: str, value: float) -> gr.Number:
+    return gr.Number(value, minimum=0, step=0.1, label=label, min_width=120)
+
+
+def _input(field: Field, studio: Studio) -> Any:
+    """The part of the form that asks for a field."""
+    label = field.name.replace("_", " ").capitalize()
+    if field.kind == "names":
+        none = [] if field.needed else [("none", "")]
+        several = field.most > 1
+        return gr.Dropdown(
+            [*none, *[(name, name) for name in field.choices]],
+            value=([field.choices[0]] if several else field.choices[0]) if field.needed else None,
+            multiselect=several,
+            max_choices=field.most if several else None,
+            label=label,
+            elem_id=f"field-{field.name}",
+        )
+    if field.kind == "number":
+        low, high = field.low or 0.0, field.high or 600.0
+        return gr.Number(
+            min(max(low, 120.0, studio.limits.seconds), high),
+            label="Seconds of the whole song",
+            info=f"{low:g} to {high:g}; a recording is the beginning of it",
+            elem_id=f"field-{field.name}",
+        )
+    if field.kind == "text":
+        return gr.Textbox(
+            label=label, lines=5, max_lines=12, elem_id=f"field-{field.name}", info="as plain text"
+        )
+    known = f": {', '.join(field.choices[:8])}" if field.choices else ""
+    between = "" if field.low is None else f" from {field.low:g} to {field.high:g}"
+    return gr.Textbox(
+        label=label,
+        info=f"one value, or [[second, value], ...]{between}{known}",
+        value="" if field.low is None else f"{(field.low + (field.high or field.low)) / 2:g}",
+        elem_id=f"field-{field.name}",
+    )
