@@ -46,6 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
     # How priors are held: "" as saved, "float32", "bfloat16", or "int8", a quarter of the bytes:
     # for accelerators (slower on a CPU). launch/precision.py tells what it costs.
     config.weights = ""
+    config.save_seconds = 30.0  # between two writings of what is unfinished
     config.batch = 16  # songs side by side
     config.chunk = 256  # codes between two looks at the progress
     # Also write when each word is sung, as level_{top}/item_{i}.lrc, .srt and .json.

@@ -5,6 +5,7 @@
 base   as published: one billion parameters; the paper's runs took 128 V100 two weeks each.
 small  as published for one GPU: width 1024, 48 layers.
 tiny   for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU cores.
+band   for that of `configs/vqvae.py:band`: the lower level of `shipped/`.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -129,6 +130,40 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         config.run.update(
             steps=120, log_every=20, evaluate_every=120, examples_every=0, checkpoint_every=80
         )
+    elif size == "band":
+        config.stage.rate = 16000
+        config.model.update(
+            context=1024,
+            block=32,
+            bins=512,
+            width=256,
+            heads=4,
+            attention_width=0.5,
+            mlp_width=2.0,
+            layout=((("row", "column", "previous"), 2),),
+            init_scale=1.0,
+            label_dropout=0.1,
+            remat="none",
+            dtype="float32",
+        )
+        config.signals.artist.size = 8
+        config.signals.genre.update(size=8, most=1)
+        config.signals.above.update(bins=512, width=64, depth=4, dilation_cycle=4, downs=3)
+        config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
+        config.data.update(
+            source="band:songs=192,seconds=40",
+            batch=4,
+            held_out=12,
+            minimum_seconds=5.0,
+            blend=False,
+        )
+        config.optimizer.update(
+            learning_rate=1e-3, warmup=50, decay=400, beta2=0.98, average_decay=0.99
+        )
+        config.run.update(
+            steps=1200, log_every=20, evaluate_every=200, examples_every=0, checkpoint_every=100
+        )
     elif size != "base":
-        raise ValueError(f"configs/upsampler.py has no size {size!r}; it has base, small and tiny")
+        sizes = "base, small, tiny and band"
+        raise ValueError(f"configs/upsampler.py has no size {size!r}; it has {sizes}")
     return config

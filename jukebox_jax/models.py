@@ -21,6 +21,9 @@ from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
 from jukebox_jax.vqvae.vqvae import VQVAE, Weights
 
+SHIPPED = pathlib.Path(__file__).parent / "shipped"
+"""Where the stages of the small model lie that comes with the package."""
+
 BASE = "base"
 """In the directory of a stage that is adapters alone: the stage that they are added to."""
 
@@ -168,6 +171,15 @@ class Jukebox:
                     f"priors[{level}] was trained as level {trained_as}: list the priors finest "
                     "first"
                 )
+
+    @classmethod
+    def shipped(cls) -> "Jukebox":
+        """The small model of the procedural band that comes with the package, two levels.
+
+        Raises:
+          CheckpointError: it is not there.
+        """
+        return cls.load(vqvae=SHIPPED / "vqvae", priors=(SHIPPED / "level_0", SHIPPED / "level_1"))
 
     @property
     def rate(self) -> int:

@@ -67,20 +67,6 @@ def start() -> None:
     sharding.check_numerics()
 
 
-def find(folder: str = "") -> Stages:
-    """The stages of a folder, or those that come with the checkout.
-
-    Raises:
-      ValueError: there are none.
-    """
-    if not folder and not stages.SHIPPED.is_dir():
-        raise ValueError(
-            "no stages: name the folder that holds vqvae, level_0, ... (JUKEBOX_STAGES, or the "
-            "parameter `folder`), as train.ipynb and launch/demo.sh make one"
-        )
-    return stages.in_folder(folder or stages.SHIPPED)
-
-
 def load(found: Stages) -> Jukebox:
     """The stages with their weights."""
     priors = tuple(name or None for name in found.priors)

@@ -1,9 +1,11 @@
-"""The main job, end to end: train a tiny three-level model, then sample new songs with it.
+"""Songs from the small model that comes with the project, or the main job from end to end.
 
-    python launch/demo.py --out demo [--songs DIR]
+    python launch/demo.py --out demo
+    python launch/demo.py --out demo --train [--songs DIR]
 
-Each step is one of the ordinary commands, printed before it runs, so that what the demo does can
-be repeated and changed by hand. A step that is already done is recognised by its own command.
+--train trains a tiny three-level model and samples with that. Each step is one of the ordinary
+commands, printed before it runs, so that what the demo does can be repeated and changed by hand. A
+step that is already done is recognised by its own command.
 """
 
 import json
@@ -17,11 +19,32 @@ import time
 from absl import app, flags
 
 OUT = flags.DEFINE_string("out", "demo", "Where stages and samples go.")
+TRAIN = flags.DEFINE_bool("train", False, "Train every stage of a tiny model first.")
+BEGAN = flags.DEFINE_float("began", None, "When it all began, in seconds since 1970.")
 SONGS = flags.DEFINE_string("songs", "", "A folder of songs; by default the procedural band plays.")
-SECONDS = flags.DEFINE_float("seconds", 6.0, "Seconds of each new song.")
+SECONDS = flags.DEFINE_float("seconds", None, "Seconds of each new song: 12, or 6 with --train.")
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+SHIPPED = ROOT / "jukebox_jax" / "shipped"
+ASKED = (  # of the shipped model: who plays what, and which words when
+    {
+        "artist": "Velvet Harbor",
+        "genre": "blues",
+        "lyrics": "[00:03.00]slow rain falls on the harbor\n[00:06.00]and I sing my blues again\n"
+        "[00:09.00]oh my heart is getting harder",
+        "total_seconds": 40,
+        "seed": 1,
+    },
+    {
+        "artist": "Neon Orchard",
+        "genre": "electro",
+        "lyrics": "[00:03.00]hey hey dance in the light\n[00:06.00]every color of the night\n"
+        "[00:09.00]hey hey hold me tight",
+        "total_seconds": 40,
+        "seed": 2,
+    },
+)
 
 
 class StepFailed(Exception):
@@ -100,6 +123,40 @@ def summary(stages: dict[str, pathlib.Path], samples: pathlib.Path, began: float
     print(f"   done in {(time.monotonic() - began) / 60:.1f} minutes")
 
 
+def play(out: pathlib.Path, seconds: float, began: float) -> None:
+    """Samples songs with the shipped model, coarse level first, and says when each is there."""
+    out.mkdir(parents=True, exist_ok=True)
+    file, samples = out / "songs.jsonl", out / "shipped"
+    file.write_text("".join(json.dumps(song) + "\n" for song in ASKED))
+    print("\n== Songs asked for")
+    for song in ASKED:
+        print(f"   {song['artist']}, {song['genre']}: {song['lyrics']!r}")
+    first = samples / "level_1" / "item_0.wav"
+    process = start(
+        f"New songs of {seconds:g} seconds from the shipped model",
+        None,
+        str(HERE / "sample.py"),
+        "--config=configs/sample.py",
+        f"--config.vqvae={SHIPPED / 'vqvae'}",
+        f"--config.priors={SHIPPED / 'level_0'},{SHIPPED / 'level_1'}",
+        f"--config.songs={file}",
+        f"--config.seconds={seconds}",
+        f"--out={samples}",
+    )
+    while process.poll() is None and not first.exists():
+        time.sleep(0.2)
+    if first.exists():
+        print(f"\n   first sound after {time.time() - began:.0f} seconds: {first}\n", flush=True)
+    finish("Sampling", process)
+    print("\n== Results\n   new songs, coarse to fine:")
+    for wav in sorted(samples.glob("level_*/item_*.wav"), reverse=True):
+        print(f"     {wav}")
+    page = samples / "index.html"
+    if page.exists():
+        print(f"   to listen, compare and choose: {page}")
+    print(f"   done in {(time.time() - began) / 60:.1f} minutes; to train from scratch: --train")
+
+
 def demo(out: pathlib.Path, songs: str, seconds: float) -> None:
     """Trains every stage, samples, and says what came of it."""
     began = time.monotonic()
@@ -143,8 +200,12 @@ def demo(out: pathlib.Path, songs: str, seconds: float) -> None:
 
 def main(_: list[str]) -> None:
     """Runs the demo."""
+    out = pathlib.Path(OUT.value).resolve()
     try:
-        demo(pathlib.Path(OUT.value).resolve(), SONGS.value, SECONDS.value)
+        if TRAIN.value or SONGS.value:
+            demo(out, SONGS.value, SECONDS.value or 6.0)
+        else:
+            play(out, SECONDS.value or 12.0, BEGAN.value or time.time())
     except StepFailed as error:
         sys.exit(f"demo: {error}")
 

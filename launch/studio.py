@@ -3,7 +3,7 @@
     python launch/studio.py --stages runs              # a folder with vqvae, level_0, level_1, ...
     python launch/studio.py --vqvae DIR --priors DIR,DIR,DIR --runs songs
 
-Without either it takes the model that comes with the checkout, where there is one. Each run is a
+Without either it takes the small model that comes with the package. Each run is a
 session's folder under --runs: after the studio was closed, in the middle of a run or not, it is
 there again and goes on, in the studio or with `launch/sample.py --resume`. The page is served to
 this machine alone unless --host says otherwise, and loads nothing from elsewhere.
@@ -35,10 +35,8 @@ def main() -> None:
 
     if VQVAE.value is not None:
         found = stages.read(VQVAE.value, PRIORS.value)
-    elif STAGES.value is not None or stages.SHIPPED.is_dir():
-        found = stages.in_folder(STAGES.value or stages.SHIPPED)
     else:
-        raise ValueError("give --stages, a folder that holds vqvae, level_0, ..., or --vqvae")
+        found = stages.found(STAGES.value)
     limits = Limits(SECONDS.value, CANDIDATES.value)
     command.keep_compiled_programs()
     sharding.check_numerics()

@@ -6,6 +6,7 @@ import counting
 import pytest
 
 from jukebox_jax import notebook
+from jukebox_jax.sampling import stages
 
 
 def test_a_parameter_is_read_as_its_default_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,19 +30,16 @@ def test_a_config_takes_changes_by_name() -> None:
         notebook.config("none.py")
 
 
-def test_stages_are_found_told_of_and_chosen_for(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_stages_are_told_of_and_chosen_for(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture
 ) -> None:
     counting.save(tmp_path)
-    found = notebook.find(str(tmp_path))
+    found = stages.in_folder(tmp_path)
     notebook.describe(found)
     told = capsys.readouterr().out
     assert "3 levels at 80" in told and "artist: ada, the copper foxes" in told
     assert notebook.choose(found, lyrics="") == {"artist": "ada"}
     assert notebook.choose(found, artist="eve", seed=3) == {"artist": "eve", "seed": 3}
-    monkeypatch.setattr(notebook.stages, "SHIPPED", tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="no stages: name the folder"):
-        notebook.find()
 
 
 def test_a_song_without_words_has_no_attention(tmp_path: pathlib.Path) -> None:

@@ -33,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for number in range(5):
         tones = [np.sin(2 * np.pi * pitch * seconds) for pitch in rng.uniform(100, 900, 2)]
         wave.save(folder / "songs" / f"{number}.wav", 0.3 * sum(tones), RATE)
-        rows.append({"path": f"{number}.wav"})
+        label = {"artist": "ab"[number % 2], "lyrics": "la di da" * 2}
+        rows.append({"path": f"{number}.wav", **label})
     song.manifest.write(folder / "songs" / "manifest.jsonl", rows)
     config = {
         "stage": {"kind": "vqvae", "rate": RATE},
@@ -138,4 +139,65 @@ def test_a_lost_process_ends_all_and_the_run_goes_on(folder: pathlib.Path) -> No
     compared = [*range(1, 9), *range(begun + 1, begun + 4)]
     np.testing.assert_allclose(
         [together[step] for step in compared], [alone[step] for step in compared], rtol=1e-5
+    )
+
+
+LYRICS = {
+    "kind": "lyrics",
+    "tokens": 8,
+    "size": 16,
+    "width": 16,
+    "layout": [[["row"], 1]],
+    "block": 4,
+    "rate": RATE,
+}
+ABOVE = {"kind": "codes", "bins": 8, "width": 8, "depth": 1, "downs": 1, "stride": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["top", "upsampler", "adapters"])
+def test_priors_learn_the_same_together(folder: pathlib.Path, kind: str) -> None:
+    """A prior with lyrics, an upsampler, and adapters: as one process alone, to 1e-5."""
+    sound = json.loads((folder / "config.json").read_text())
+    sound["model"] |= {"downs": [2, 1], "strides": [2, 2], "multipliers": [1, 1]}
+    sound["run"] |= {"steps": 2, "checkpoint_every": 2}
+    codec = folder / "codec"
+    if not codec.exists():
+        loop.train_and_evaluate(sound, codec, devices=jax.devices()[:1])
+    prior = {
+        "stage": {"kind": "prior", "rate": RATE, "level": 1, "vqvae": str(codec)},
+        "model": {
+            "context": 32,
+            "block": 8,
+            "bins": 8,
+            "width": 16,
+            "heads": 2,
+            "layout": [[["row", "column", "memory"], 1]],
+        },
+        "signals": {"artist": {"kind": "label", "size": 8}, "lyrics": LYRICS},
+        "data": {key: value for key, value in sound["data"].items() if key != "samples"},
+        "optimizer": sound["optimizer"],
+        "run": {**sound["run"], "steps": 6},
+    }
+    if kind == "upsampler":
+        prior["stage"]["level"] = 0
+        prior["model"]["layout"] = [[["row", "column", "previous"], 1]]
+        prior["signals"] = {"above": ABOVE}
+    if kind == "adapters":
+        base = folder / "base"
+        loop.train_and_evaluate(prior, base, devices=jax.devices()[:1])
+        prior["lora"] = {"rank": 2}
+        prior["run"]["start_from"] = str(base)
+    own = folder / kind
+    own.mkdir()
+    (own / "config.json").write_text(json.dumps(prior))
+    (own / "config.py").write_text((folder / "config.py").read_text())
+    process = start(own, "together")
+    loop.train_and_evaluate(prior, own / "alone", devices=jax.devices()[:1])
+    errors = process.communicate(timeout=600)[1]
+    assert process.returncode == 0, errors
+    alone, together = losses(own / "alone"), losses(own / "together")
+    assert sorted(alone) == sorted(together) == list(range(1, 7))
+    np.testing.assert_allclose(
+        [together[step] for step in alone], [alone[step] for step in alone], rtol=1e-5
     )

@@ -74,7 +74,6 @@ def test_a_session_goes_on_where_it_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped after so many windows, of which each was written."""
-    monkeypatch.setattr(session, "_EVERY", -1.0)
     drawn: list[int] = []
     sample = compose.sample
 
@@ -89,7 +88,7 @@ def test_a_session_goes_on_where_it_stopped(
 
     monkeypatch.setattr(compose, "sample", stopping)
     with pytest.raises(Stopped):
-        session.run(config, tmp_path)
+        session.run({**config, "save_seconds": -1.0}, tmp_path)
     assert (tmp_path / "settings.json").exists()
     session.run({**config, "chunk": 9}, tmp_path)
     again = codes_of(tmp_path)

@@ -13,14 +13,14 @@ sys.path.insert(0, str(ROOT))
 from configs import prior, upsampler, vqvae  # noqa: E402
 
 CONFIGS = {
-    **{f"vqvae:{size}": vqvae.get_config(size) for size in ("base", "small", "tiny")},
+    **{f"vqvae:{size}": vqvae.get_config(size) for size in ("base", "small", "tiny", "band")},
     **{
         f"prior:{size}": prior.get_config(size)
-        for size in ("5b", "5b_lyrics", "1b_lyrics", "small", "tiny", "tiny_lyrics", "tiny_signals")
+        for size in "5b 5b_lyrics 1b_lyrics small tiny tiny_lyrics tiny_signals band".split()
     },
     **{
         f"upsampler:{size},level={level}": upsampler.get_config(f"{size},level={level}")
-        for size in ("base", "small", "tiny")
+        for size in ("base", "small", "tiny", "band")
         for level in (0, 1)
     },
 }

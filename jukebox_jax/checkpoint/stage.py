@@ -68,6 +68,16 @@ def write_json(directory: epath.PathLike, name: str, value: Any) -> None:
         raise CheckpointError(f"{path} cannot be written: {disk.reason(error)}") from error
 
 
+def latest(directory: epath.PathLike) -> int:
+    """The newest step with a readable record.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    directory = places.located(directory)
+    return disk.newest_whole(directory, None, functools.partial(disk.Record.read, directory))[0]
+
+
 def parts(directory: epath.PathLike, step: int | None = None) -> tuple[str, ...]:
     """The names of the parts of a step that hold arrays.
 

@@ -2,9 +2,9 @@
 
 A signal enters by one of four doors: `start` (in place of the code before the first), `track`
 (added at every position), `memory` (attended to) or `prefix` (in front of the codes, in one
-sequence with them). The records of its kinds stand in `signals`, `curves` and `lyric_signals`;
-here a config line becomes a record, a song's labels become arrays, and arrays are embedded and
-summed door by door. Nothing here knows of codes to come.
+sequence with them). The records of its kinds stand in `signals`, `curves`, `sung` and
+`lyric_signals`; here a config line becomes a record, a song's labels become arrays, and arrays are
+embedded and summed door by door. Nothing here knows of codes to come.
 """
 
 import dataclasses
@@ -26,11 +26,12 @@ from jukebox_jax.prior.curves import Curve, Events, Track
 from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
 from jukebox_jax.prior.mixture import Mixture
 from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
+from jukebox_jax.prior.sung import Sung
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
 __all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Codes", "Conditioner", "Conditioning"]
 __all__ += ["Curve", "Events", "Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal"]
-__all__ += ["Timing", "Track", "Vocabulary"]
+__all__ += ["Sung", "Timing", "Track", "Vocabulary"]
 __all__ += ["drop", "encode", "example", "hides", "lyrics_of", "make", "vocabulary_from_json"]
 __all__ += ["without"]
 
@@ -41,12 +42,13 @@ KINDS: dict[str, type] = {
     "curve": Curve,
     "track": Track,
     "events": Events,
+    "sung": Sung,
     "lyrics": Lyrics,
     "lyrics_prefix": LyricsPrefix,
 }
 """The kinds of signals by the name that a config calls them."""
 
-_HIDDEN = (Label, Curve, Track, Events)  # what label dropout hides
+_HIDDEN = (Label, Curve, Track, Events, Sung)  # what label dropout hides
 _TEXT = (Lyrics, LyricsPrefix)
 
 
@@ -218,7 +220,7 @@ def example(
             above = jnp.zeros((batch, context // signal.factor), jnp.int32)
         elif isinstance(signal, Label):
             labels[name] = jnp.zeros((batch, signal.most), jnp.int32)
-        elif isinstance(signal, (Curve, Track)):
+        elif isinstance(signal, (Curve, Track, Sung)):
             labels[name] = jnp.zeros((batch, context), jnp.int32)
         elif isinstance(signal, Events):
             labels[name] = jnp.zeros((batch, context, signal.size), jnp.uint8)

@@ -289,7 +289,9 @@ def _read_list(frozen: tuple[Any, ...]) -> Lyric:
 
 @functools.lru_cache(maxsize=256)
 def _read_both(text: str, frozen: tuple[Any, ...]) -> Lyric:
-    pieces = timed.located(text, _listed(frozen))
+    pieces = list(_listed(frozen))
+    if "".join(piece.text for piece in pieces) != text:  # else white space has times of its own
+        pieces = timed.located(text, pieces)
     return Lyric(*timed.spread(pieces)) if pieces else Lyric(text)
 
 

@@ -41,6 +41,7 @@ class Request:
       prompt_seconds: of each prompt; None for all of it.
       align: also find when each word is sung.
       weights: how priors are held, see `Jukebox.load`; "" as they were saved.
+      save_seconds: how long to wait between two writings of what is unfinished.
       settings: how codes are drawn.
     """
 
@@ -55,6 +56,7 @@ class Request:
     prompt_seconds: float | None = None
     align: bool = False
     weights: str = ""
+    save_seconds: float = 30.0
     settings: Settings = DEFAULTS
 
 
@@ -109,6 +111,7 @@ def read(config: Mapping[str, Any]) -> Request:
             prompt_seconds=_number(given, "prompt_seconds"),
             align=bool(given.get("align", False)),
             weights=str(given.get("weights", "")),
+            save_seconds=float(given.get("save_seconds", 30.0)),
             settings=Settings(**settings),
         )
     except TypeError as error:

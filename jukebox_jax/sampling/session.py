@@ -40,9 +40,8 @@ _FREE = (
     "batch",
     "chunk",
     "levels",
+    "save_seconds",
 )  # may differ when a session goes on: they change no code
-_EVERY = 30.0  # seconds between two writings of unfinished codes
-_WATCHED = 4.0  # the same where somebody listens meanwhile
 
 
 class Stopped(Exception):
@@ -63,7 +62,7 @@ def run(
       out: the folder; made if missing.
       overwrite: begin anew, whatever session the folder holds.
       on_progress: called after each chunk of codes; whether to go on. With it, what there is of a
-        level is written more often, to be heard meanwhile.
+        level is written in the middle of windows too, to be heard meanwhile.
 
     Raises:
       ValueError: the folder holds another session, or the request cannot be met; in its
@@ -86,7 +85,7 @@ def run(
             codes[level] = array
         log.info("%s: going on with what is there of levels %s", folder, sorted(found))
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    states = States(folder / STATE, _EVERY)
+    states = States(folder / STATE, wanted.save_seconds)
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
@@ -96,12 +95,14 @@ def run(
         written[0] = time.monotonic()
 
     def on_window(level: int, codes: np.ndarray) -> None:
-        if time.monotonic() - written[0] > _EVERY:
+        if time.monotonic() - written[0] > wanted.save_seconds:
             keep(level, codes)
 
     def on_drawn(progress: Progress) -> None:
-        goes_on = on_progress is None or on_progress(progress)
-        if not goes_on or on_progress and time.monotonic() - written[0] > _WATCHED:
+        if on_progress is None:
+            return
+        goes_on = on_progress(progress)
+        if not goes_on or time.monotonic() - written[0] > wanted.save_seconds:
             keep(progress.level, progress.codes)
         if not goes_on:
             raise Stopped(f"stopped; go on with --resume {folder}")

@@ -92,6 +92,10 @@ class Desk:
         if wait and self._thread is not None:
             self._thread.join(wait)
 
+    def say(self, what: str) -> None:
+        """Notes that the work is at something else, of which no progress is told."""
+        self._tell(what=what, level=-1, left=math.nan)
+
     def watch(self, progress: Progress) -> bool:
         """Notes how far a level is; whether to go on."""
         now = time.monotonic()

@@ -84,7 +84,7 @@ def build(studio: Studio) -> gr.Blocks:
                 temperature = gr.Slider(0.5, 1.2, 0.99, step=0.01, label="Temperature")
                 seed = gr.Number(0, precision=0, minimum=0, label="Seed of the first")
                 generate = gr.Button("Generate", variant="primary")
-                message = gr.HTML(elem_id="message")
+                asked = gr.HTML(elem_id="asked")
             with gr.Column(scale=3, min_width=320):
                 gr.Markdown("## Runs")
                 chosen = gr.Dropdown([], label="Run", elem_id="run", filterable=False)
@@ -118,21 +118,24 @@ def build(studio: Studio) -> gr.Blocks:
                             span = _times("From second", 2.0), _times("to second", 4.0)
                             replace_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
                             replace = gr.Button("Draw this anew", variant="primary")
+                answered = gr.HTML(elem_id="answered")
 
-        outputs = [chosen, status, players, songs, after, stop, go_on, seen]
+        starts = [generate, pick, excerpt, branch, replace]
+        outputs = [chosen, status, players, songs, after, stop, go_on, *starts, seen]
 
         def refresh(name: str | None, before: dict[str, Any], listens: bool = False) -> list[Any]:
-            return _refresh(studio, name, before, listens)
+            return _refresh(studio, name, before, listens=listens)
 
         def asking(ask: Callable[..., str | None]) -> Callable[..., list[Any]]:
             """What the page shows after something was asked for."""
 
             def answer(name: str | None, before: dict[str, Any], *values: Any) -> list[Any]:
+                made, said = None, ""
                 try:
-                    name, said = ask(name or "", *values) or name, ""
+                    made = ask(name or "", *values)
                 except (ValueError, OSError) as error:
                     said = shown.wrong(str(error))
-                return [*refresh(name, before), said]
+                return [*_refresh(studio, made or name, before, made=bool(made)), said]
 
             return answer
 
@@ -166,14 +169,14 @@ def build(studio: Studio) -> gr.Blocks:
             studio.desk.stop()
 
         quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
-        for button, ask, given in (
-            (generate, on_ask, [count, seconds, temperature, seed, *inputs]),
-            (pick, on_pick, [songs, pick_to]),
-            (excerpt, on_part, [songs, part_to, *part]),
-            (branch, on_branch, [songs, branch_to, at, ways]),
-            (replace, on_replace, [songs, replace_to, *span]),
-            (go_on, on_go_on, []),
-            (stop, on_stop, []),
+        for button, ask, given, message in (
+            (generate, on_ask, [count, seconds, temperature, seed, *inputs], asked),
+            (pick, on_pick, [songs, pick_to], answered),
+            (excerpt, on_part, [songs, part_to, *part], answered),
+            (branch, on_branch, [songs, branch_to, at, ways], answered),
+            (replace, on_replace, [songs, replace_to, *span], answered),
+            (go_on, on_go_on, [], answered),
+            (stop, on_stop, [], answered),
         ):
             button.click(asking(ask), [chosen, seen, *given], [*outputs, message], **quiet)
         chosen.input(refresh, [chosen, seen], outputs, **quiet)
@@ -182,15 +185,30 @@ def build(studio: Studio) -> gr.Blocks:
     return page
 
 
-def _refresh(studio: Studio, name: str | None, before: dict[str, Any], listens: bool) -> list[Any]:
-    """What is to be seen now; what has not changed is left as it is."""
+def _refresh(
+    studio: Studio,
+    name: str | None,
+    before: dict[str, Any],
+    *,
+    listens: bool = False,
+    made: bool = False,
+) -> list[Any]:
+    """What is to be seen now; what has not changed is left as it is.
+
+    Args:
+      studio: what is behind the page.
+      name: of the run that is looked at.
+      before: what was seen before.
+      listens: whether somebody listens, who is not to be disturbed.
+      made: whether the run was just made, and the page does not look at it yet.
+    """
     found, news = runs.listed(studio.home), studio.desk.news
     names = [one.name for one in found]
     choices = [(one.label, one.name) for one in found]
     if news.busy and news.name not in names:
         choices.insert(0, (f"{news.name} · getting ready", news.name))
     if name not in [value for _, value in choices]:
-        name = choices[0][1] if choices else None
+        name, made = choices[0][1] if choices else None, True
     one = next((one for one in found if one.name == name), None)
     at_work = news.busy and news.name == name
     usable = one is not None and bool(one.complete)
@@ -203,6 +221,7 @@ def _refresh(studio: Studio, name: str | None, before: dict[str, Any], listens: 
         "players": shown.run(one, at_work),
         "songs": (name, numbers, first),
         "after": usable,
+        "busy": news.busy,
         "stop": news.busy and not news.stopping,
         "go_on": one is not None and not one.trouble and not one.finished and not news.busy,
     }
@@ -213,13 +232,15 @@ def _refresh(studio: Studio, name: str | None, before: dict[str, Any], listens: 
         return gr.skip() if key in before and before[key] == now[key] else gr.update(**change)
 
     return [
-        update("chosen", choices=choices, value=name),
+        # What was chosen meanwhile stays chosen, unless there is a reason to look elsewhere.
+        update("chosen", choices=choices, **({"value": name} if made else {})),
         update("status", value=now["status"]),
         update("players", value=now["players"]),
         update("songs", choices=numbers, value=first),
         update("after", visible=usable),
         update("stop", interactive=now["stop"]),
         update("go_on", interactive=now["go_on"]),
+        *[update("busy", interactive=not news.busy) for _ in range(5)],  # what begins something
         now,
     ]
 

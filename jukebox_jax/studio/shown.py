@@ -58,7 +58,7 @@ def news(said: News, name: str) -> str:
         if said.stopping:
             return f'<div class="jukebox-bar" role="status">{what}, stopping …</div>'
         if said.level < 0:
-            return f'<div class="jukebox-bar" role="status">{what}, getting ready …</div>'
+            return f'<div class="jukebox-bar" role="status">{what} …</div>'
         left = runs.clock(said.left)
         left = f", {left} left of it" if left else ""
         bar = f'<progress max="1" value="{said.part:.3f}" aria-label="level {said.level}">'

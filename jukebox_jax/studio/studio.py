@@ -15,7 +15,7 @@ from jukebox_jax.studio import runs
 from jukebox_jax.studio.desk import Desk
 from jukebox_jax.studio.runs import Run
 
-_CHUNK = 64  # codes between two looks; fewer stop sooner
+_WATCHED = {"chunk": 64, "save_seconds": 4.0}  # what is looked at often, stops soon
 _MOST_LYRICS = 20_000  # characters
 
 
@@ -99,7 +99,7 @@ class Studio:
             "seconds": float(seconds),
             "temperature": float(temperature),
             "levels": [self.stages.top],
-            "chunk": _CHUNK,
+            **_WATCHED,
         }
         out = runs.new(self.home)
 
@@ -145,7 +145,7 @@ class Studio:
         drawn = self._levels(run, operation, down_to)
         out = runs.new(self.home, operation)
         given = {"songs": sorted(int(song) for song in songs), **arguments}
-        changes = {"levels": drawn, "chunk": _CHUNK}
+        changes = {"levels": drawn, **_WATCHED}
 
         def work(watch: Any) -> None:
             tree.derive(out, operation, [run.folder], given, changes=changes, on_progress=watch)
@@ -212,4 +212,5 @@ class Studio:
         """Scores a run's songs at its finest level, where there are several to compare."""
         run = runs.read(folder)
         if len(run.songs) > 1 and run.complete:
+            self.desk.say("comparing its songs")
             tree.score(folder, min(run.complete))

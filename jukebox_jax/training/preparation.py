@@ -109,7 +109,9 @@ def learn_vocabularies(
             found[name] = _names(name, signal, settings, songs, known.get(name))
         elif isinstance(signal, (conditioning.Track, conditioning.Events)):
             found[name] = _names_in_time(name, signal, songs, known.get(name))
-        elif isinstance(signal, (conditioning.Lyrics, conditioning.LyricsPrefix)):
+        elif isinstance(
+            signal, (conditioning.Lyrics, conditioning.LyricsPrefix, conditioning.Sung)
+        ):
             found[name] = _alphabet(name, signal, settings, songs, known.get(name))
     return found
 
@@ -183,7 +185,7 @@ def _names(
 
 def _alphabet(
     name: str,
-    signal: conditioning.Lyrics | conditioning.LyricsPrefix,
+    signal: conditioning.Lyrics | conditioning.LyricsPrefix | conditioning.Sung,
     settings: Settings,
     songs: Sequence[Song],
     earlier: Alphabet | None,

@@ -24,6 +24,7 @@ from jukebox_jax.prior.conditioning import (
     Label,
     Lyrics,
     LyricsPrefix,
+    Sung,
     Track,
     Vocabulary,
 )
@@ -39,6 +40,7 @@ _OF_TRAINING = {
     Label: "size most",
     Track: "size",
     Events: "size",
+    Sung: "size",
     Lyrics: "size init_scale loss_fraction remat",
     LyricsPrefix: "loss_fraction",
 }
@@ -183,6 +185,7 @@ _TABLES: dict[type, str] = {
     Label: "rows",
     Track: "rows",
     Events: "rows",
+    Sung: "rows",
     Lyrics: "tokens",
 }
 """Which table of a signal has a row a name or character."""
