@@ -21,7 +21,8 @@ def run(tmp_path: pathlib.Path) -> Run:
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"RIFF")
     (tmp_path / "scores.json").write_text('[{"song": 1, "bits_per_code": 2.5, "lyrics": null}]')
-    songs = ({"artist": EVIL, "seed": 3}, {"artist": EVIL, "seed": 4})
+    first = {"artist": EVIL, "genre": ["x", "y"], "total_seconds": 90.0, "seed": 3}
+    songs = (first, {"artist": EVIL, "seed": 4})
     return Run("002 " + EVIL, tmp_path, songs, 4.0, 80, (2,), (1, 0), True, EVIL, "pick")
 
 
@@ -31,6 +32,7 @@ def test_every_sound_has_a_player_and_finest_comes_first(run: Run) -> None:
     assert page.index("level_1/item_0.wav") < page.index("level_2/item_0.wav")
     assert "as far as it came" in shown.run(run)
     assert "2.50 bits a code" in page and "first by measures" in page and "upsampled from" in page
+    assert "genre: x, y, total seconds: 90" in page
     (run.folder / "level_2" / "item_1.wav").unlink()
     assert "nothing to hear yet" in shown.run(run)
 

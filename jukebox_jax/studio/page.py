@@ -4,6 +4,7 @@ What is on the page and which button asks the studio for what; nothing is decide
 loaded from a network and nothing is told to one.
 """
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +52,9 @@ def serve(studio: Studio, host: str, port: int) -> tuple[str, Callable[[], None]
         allowed_paths=[str(studio.home.resolve())],
         ssr_mode=False,
         footer_links=[],
-        theme=gr.themes.Base(font=_FONTS, font_mono=["ui-monospace", "monospace"]),
+        theme=gr.themes.Base(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+            block_info_text_color="*neutral_500", body_text_color_subdued="*neutral_500"
+        ),
         css=shown.CSS,
     )
     return address, page.close
@@ -60,12 +63,13 @@ def serve(studio: Studio, host: str, port: int) -> tuple[str, Callable[[], None]
 def build(studio: Studio) -> gr.Blocks:
     """The page of a studio."""
     top = studio.stages.top
-    levels = [
-        (_level(level, top), level) for level, path in enumerate(studio.stages.priors) if path
-    ]
+    have = [level for level, path in enumerate(studio.stages.priors) if path]
+    levels = [(_level(level, top), level) for level in have]
+    lower = [pair for pair in levels if pair[1] < top] or levels
     with gr.Blocks(title="jukebox_jax studio", analytics_enabled=False) as page:
         seen, playing = gr.State({}), gr.Checkbox(visible=False)
-        gr.HTML(f"<h1>Studio</h1><p class='jukebox-quiet'>{shown.heading(studio.stages)}</p>")
+        about = f"<p class='jukebox-quiet'>{shown.heading(studio.stages)}</p>"
+        gr.HTML(f"<h1>Studio</h1>{about}", elem_id="heading")
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 gr.Markdown("## New songs")
@@ -97,14 +101,14 @@ def build(studio: Studio) -> gr.Blocks:
                     songs = gr.CheckboxGroup([], label="Songs to go on with", elem_id="songs")
                     with gr.Tabs():
                         with gr.Tab("Upsample"):
-                            pick_to = gr.Radio(levels, value=levels[0][1], label="Down to")
+                            pick_to = gr.Radio(lower, value=lower[0][1], label="Down to")
                             pick = gr.Button("Upsample these", variant="primary")
                         with gr.Tab("A part"):
-                            part = _times("From second", 0.0), _times("to second", 5.0)
-                            part_to = gr.Radio(levels, value=levels[0][1], label="Down to")
+                            part = _second("From second"), _second("to second")
+                            part_to = gr.Radio(lower, value=lower[0][1], label="Down to")
                             excerpt = gr.Button("Upsample this part", variant="primary")
                         with gr.Tab("Branch"):
-                            at = _times("Keep up to second", 2.0)
+                            at = _second("Keep up to second")
                             ways = gr.Slider(
                                 1,
                                 limits.candidates,
@@ -115,13 +119,26 @@ def build(studio: Studio) -> gr.Blocks:
                             branch_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
                             branch = gr.Button("Branch there", variant="primary")
                         with gr.Tab("Replace"):
-                            span = _times("From second", 2.0), _times("to second", 4.0)
+                            span = _second("From second"), _second("to second")
                             replace_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
                             replace = gr.Button("Draw this anew", variant="primary")
                 answered = gr.HTML(elem_id="answered")
 
         starts = [generate, pick, excerpt, branch, replace]
-        outputs = [chosen, status, players, songs, after, stop, go_on, *starts, seen]
+        outputs = [
+            chosen,
+            status,
+            players,
+            songs,
+            after,
+            stop,
+            go_on,
+            *starts,
+            *part,
+            at,
+            *span,
+            seen,
+        ]
 
         def refresh(name: str | None, before: dict[str, Any], listens: bool = False) -> list[Any]:
             return _refresh(studio, name, before, listens=listens)
@@ -215,6 +232,8 @@ def _refresh(
     numbers = [(f"song {number}", number) for number in range(len(one.songs))] if one else []
     rows = runs.scores(one) if one else []
     first = [int(rows[0]["song"])] if rows else [number for _, number in numbers[:1]]
+    seconds = one.seconds if one else 0.0
+    times = [math.floor(seconds * part * 100) / 100 for part in (0.0, 1.0, 0.5, 0.25, 0.75)]
     now = {
         "chosen": (name, choices),
         "status": shown.news(news, name or ""),
@@ -222,6 +241,7 @@ def _refresh(
         "songs": (name, numbers, first),
         "after": usable,
         "busy": news.busy,
+        "times": (name, times),
         "stop": news.busy and not news.stopping,
         "go_on": one is not None and not one.trouble and not one.finished and not news.busy,
     }
@@ -241,6 +261,7 @@ def _refresh(
         update("stop", interactive=now["stop"]),
         update("go_on", interactive=now["go_on"]),
         *[update("busy", interactive=not news.busy) for _ in range(5)],  # what begins something
+        *[update("times", value=time) for time in times],
         now,
     ]
 
@@ -250,8 +271,8 @@ def _level(level: int, top: int) -> str:
     return f"level {level}{word}"
 
 
-def _times(label: str, value: float) -> gr.Number:
-    return gr.Number(value, minimum=0, step=0.1, label=label, min_width=120)
+def _second(label: str) -> gr.Number:
+    return gr.Number(0.0, minimum=0, step=0.1, label=label, min_width=120)
 
 
 def _input(field: Field, studio: Studio) -> Any:

@@ -16,6 +16,8 @@ from jukebox_jax.studio.desk import News
 from jukebox_jax.studio.runs import Run
 
 CSS = """
+#heading, #players, #status, #asked, #answered { padding: 0 }
+#run input { text-overflow: ellipsis; padding-right: 1.75rem }
 .jukebox-bar { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center }
 .jukebox-bar progress { flex: 1 1 12rem; height: .8rem; accent-color: var(--color-accent) }
 .jukebox-quiet { color: color-mix(in srgb, var(--body-text-color) 72%, transparent) }
@@ -105,9 +107,8 @@ def run(one: Run | None, at_work: bool = False) -> str:
         cards.append(f"<li><h4>{title}</h4>{players}{_measures(measured.get(number))}</li>")
     word = runs.WORDS.get(one.operation, one.operation)
     made = f", {word} from {one.parent}" if word else ""
-    about = ", ".join(
-        f"{name}: {_short(value)}" for name, value in one.songs[0].items() if name != "seed"
-    )
+    told = {name: value for name, value in one.songs[0].items() if name != "seed"}
+    about = ", ".join(f"{name.replace('_', ' ')}: {_short(told[name])}" for name in told)
     line = html.escape(f"{one.seconds:.1f} s{made}. {about}")
     return f'<p class="jukebox-quiet">{line}</p><ul class="jukebox-songs">{"".join(cards)}</ul>'
 
@@ -148,5 +149,6 @@ def _ordinal(place: int) -> str:
 
 
 def _short(value: Any, most: int = 60) -> str:
-    text = " ".join(str(value).split())
+    value = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    text = " ".join((f"{value:g}" if isinstance(value, float) else str(value)).split())
     return text if len(text) <= most else text[: most - 1] + "…"
