@@ -1,8 +1,10 @@
 """What people wrote is text on the page, and every sound that is there has a player."""
 
+import json
 import math
 import os
 import pathlib
+import threading
 
 import pytest
 
@@ -10,6 +12,7 @@ from jukebox_jax.sampling.stages import Stages
 from jukebox_jax.studio import shown
 from jukebox_jax.studio.desk import News
 from jukebox_jax.studio.runs import Run
+from jukebox_jax.studio.studio import Studio
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -66,3 +69,31 @@ def test_the_work_is_told_of() -> None:
     assert "left" not in shown.news(News("1", "d", busy=True, level=2, left=math.nan), "1")
     assert "stopping" in shown.news(News("1", "d", busy=True, stopping=True), "1")
     assert shown.run(None) == "" and shown.wrong("") == ""
+
+
+def test_who_looks_at_no_run_sees_the_newest(tmp_path: pathlib.Path) -> None:
+    studio = Studio(Stages("vqvae", ("prior",), 80, (8,)), tmp_path / "runs")
+    seen = shown.view(studio, None)
+    assert (seen["name"], seen["choices"], seen["players"]) == (None, [], "")
+    assert not (seen["usable"] or seen["busy"] or seen["stop"] or seen["go_on"])
+    config = {"vqvae": "v", "priors": ["a"], "levels": [0]}
+    for number, name in enumerate(("001 candidates", "002 candidates")):
+        said = {"config": config, "songs": [{"seed": number}], "samples": 320, "rate": 80}
+        (studio.home / name).mkdir(parents=True)
+        (studio.home / name / "settings.json").write_text(json.dumps({**said, "hops": [8]}))
+    for name in (None, "007 gone", "002 candidates"):
+        seen = shown.view(studio, name)
+        assert seen["name"] == "002 candidates" and seen["go_on"] and not seen["usable"]
+        assert [name for _, name in seen["choices"]] == ["002 candidates", "001 candidates"]
+        assert seen["songs"] == ("002 candidates", [("song 0", 0)]) and seen["first"] == [0]
+        assert seen["times"] == ("002 candidates", 0.0, 4.0, 2.0, 1.0, 3.0)
+
+
+def test_a_run_that_is_being_made_can_be_looked_at(tmp_path: pathlib.Path) -> None:
+    studio, end = Studio(Stages("vqvae", ("prior",), 80, (8,)), tmp_path), threading.Event()
+    studio.desk.start("001 candidates", "drawing", lambda _: end.wait(10) and None)
+    seen = shown.view(studio, "001 candidates")
+    end.set()
+    assert seen["choices"] == [("001 candidates · getting ready", "001 candidates")]
+    assert seen["stop"] and seen["busy"] and not seen["go_on"]
+    studio.close()

@@ -197,7 +197,7 @@ def _stream(work: Work, devices: Sequence[Any]) -> Iterator[Chunk]:
             if chunk.start < wanted:
                 yield dataclasses.replace(chunk, codes=chunk.codes[: wanted - chunk.start])
     for step in work.plan.levels:
-        _tell_price(work, step, held)
+        price.tell(work.jukebox, work.songs, work.plan, step, held, work.settings)
 
 
 def _devices(jukebox: Jukebox) -> Sequence[Any]:
@@ -289,7 +289,7 @@ def _fill(
     log.info(
         "level %d: %d codes in %.1f s, %.0f a second", step.level, missing, took, missing / took
     )
-    _tell_price(work, step, held)
+    price.tell(work.jukebox, work.songs, work.plan, step, held, work.settings)
 
 
 def _begun(codes: np.ndarray, length: int) -> np.ndarray:
@@ -297,20 +297,3 @@ def _begun(codes: np.ndarray, length: int) -> np.ndarray:
     codes = codes[:, :length]
     behind = np.logical_or.accumulate(codes == plans.UNKNOWN, axis=1)
     return np.where(behind, plans.UNKNOWN, codes)
-
-
-def _tell_price(work: Work, step: Level, held: Sequence[np.ndarray]) -> None:
-    """Logs what pieces that were sampled side by side cost, where there were any."""
-    behind = price.behind_seams(step)
-    if not behind.any():
-        return
-    cost = price.of_plan(work.jukebox, work.songs, work.plan, step, held, work.settings)
-    log.warning(
-        "level %d is approximate, in %d pieces: %.3f bits a code under the exact windows, %.3f "
-        "just behind seams and %.3f elsewhere",
-        step.level,
-        step.pieces,
-        cost.mean(),
-        cost[:, behind].mean(),
-        cost[:, ~behind].mean(),
-    )

@@ -8,12 +8,10 @@ so that the same request in the same folder goes on at the code where it was. Ea
 sound appears whole or not at all.
 """
 
-import importlib.metadata
 import json
 import logging
 import os
 import pathlib
-import platform
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +22,7 @@ from jukebox_jax.audio import files, wave
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
+from jukebox_jax.sampling import record as records
 from jukebox_jax.sampling.compose import Progress, Recording
 from jukebox_jax.sampling.request import Arguments
 from jukebox_jax.sampling.states import States
@@ -33,15 +32,6 @@ log = logging.getLogger(__name__)
 SETTINGS, CODES, UNFINISHED = "settings.json", "codes.npz", "unfinished.npz"
 STATE = "state.npz"
 """The decoding state of the windows that are being filled."""
-
-_VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
-_FREE = (
-    "align",
-    "batch",
-    "chunk",
-    "levels",
-    "save_seconds",
-)  # may differ when a session goes on: they change no code
 
 
 class Stopped(Exception):
@@ -77,7 +67,7 @@ def run(
         attended.level_with_lyrics(asked.jukebox)
     planned = _plan(asked)
     cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
-    record = _record(config, asked, planned, folder)
+    record = records.make(config, asked, planned, folder)
     codes = list(asked.codes)
     if _goes_on(folder, record, overwrite):
         found = {**_saved(folder / UNFINISHED), **_saved(folder / CODES)}
@@ -183,7 +173,7 @@ def prepare(config: Mapping[str, Any], out: str | os.PathLike) -> None:
     """
     folder = pathlib.Path(out)
     asked = request.load(request.read(config))
-    record = _record(config, asked, _plan(asked), folder)
+    record = records.make(config, asked, _plan(asked), folder)
     _goes_on(folder, record, False)
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -242,32 +232,6 @@ def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) 
             alignment.write(folder / f"level_{level}" / f"item_{index}{extension}", lyric)
 
 
-def _record(
-    config: Mapping[str, Any], asked: Arguments, plan: plans.Plan, folder: pathlib.Path
-) -> dict[str, Any]:
-    """All that a session can be repeated from, as JSON gives it back.
-
-    Files of the session's own folder are named from there, so that it can be moved.
-    """
-    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    codes = pathlib.Path(str(plain.get("codes") or ""))
-    if plain.get("codes") and codes.parent.resolve() == folder.resolve():
-        plain["codes"] = f"./{codes.name}"
-    record = {
-        "config": plain,
-        "songs": [
-            {**song.labels, "seed": seed}
-            for song, seed in zip(asked.songs, plan.seeds, strict=True)
-        ],
-        "samples": plan.samples,
-        "rate": asked.jukebox.rate,
-        "hops": asked.jukebox.hops,
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
-        | {"python": platform.python_version()},
-    }
-    return json.loads(json.dumps(record, default=str))
-
-
 def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -> bool:
     """Whether the folder holds this very session; makes it ready for a new one otherwise.
 
@@ -288,7 +252,7 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
             before = json.loads(file.read_text())
         except (OSError, ValueError):
             before = {}
-        changed = _changed(before, record)
+        changed = records.changed(before, record)
         if changed:
             raise ValueError(
                 f"{folder} holds another session ({'; '.join(changed[:3])}): give another --out, "
@@ -297,22 +261,6 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
         return True
     folder.mkdir(parents=True, exist_ok=True)
     return False
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """In what two records ask for different codes."""
-    old, new = before.get("config", {}), after["config"]
-    keys = [key for key in {**old, **new} if key not in _FREE]
-    found = [
-        f"config.{key} was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in keys
-        if old.get(key) != new.get(key)
-    ]
-    return found + [
-        f"the {key} differ"
-        for key in ("songs", "samples", "rate", "hops")
-        if before.get(key) != after[key]
-    ]
 
 
 def _saved(file: pathlib.Path) -> dict[int, np.ndarray]:

@@ -4,7 +4,6 @@ What is on the page and which button asks the studio for what; nothing is decide
 loaded from a network and nothing is told to one.
 """
 
-import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr  # noqa: E402
 
 from jukebox_jax.sampling.stages import Field  # noqa: E402
-from jukebox_jax.studio import runs, shown  # noqa: E402
+from jukebox_jax.studio import shown  # noqa: E402
 from jukebox_jax.studio.studio import Studio  # noqa: E402
 
 _FONTS = ["system-ui", "sans-serif"]
@@ -41,8 +40,8 @@ def serve(studio: Studio, host: str, port: int) -> tuple[str, Callable[[], None]
       OSError: the port is taken.
     """
     studio.home.mkdir(parents=True, exist_ok=True)
-    page = build(studio)
-    _, address, _ = page.queue(default_concurrency_limit=4).launch(
+    page = build(studio).queue(default_concurrency_limit=4)
+    _, address, _ = page.launch(
         server_name=host,
         server_port=port or None,
         share=False,
@@ -219,49 +218,27 @@ def _refresh(
       listens: whether somebody listens, who is not to be disturbed.
       made: whether the run was just made, and the page does not look at it yet.
     """
-    found, news = runs.listed(studio.home), studio.desk.news
-    names = [one.name for one in found]
-    choices = [(one.label, one.name) for one in found]
-    if news.busy and news.name not in names:
-        choices.insert(0, (f"{news.name} · getting ready", news.name))
-    if name not in [value for _, value in choices]:
-        name, made = choices[0][1] if choices else None, True
-    one = next((one for one in found if one.name == name), None)
-    at_work = news.busy and news.name == name
-    usable = one is not None and bool(one.complete)
-    numbers = [(f"song {number}", number) for number in range(len(one.songs))] if one else []
-    rows = runs.scores(one) if one else []
-    first = [int(rows[0]["song"])] if rows else [number for _, number in numbers[:1]]
-    seconds = one.seconds if one else 0.0
-    times = [math.floor(seconds * part * 100) / 100 for part in (0.0, 1.0, 0.5, 0.25, 0.75)]
-    now = {
-        "chosen": (name, choices),
-        "status": shown.news(news, name or ""),
-        "players": shown.run(one, at_work),
-        "songs": (name, numbers, first),
-        "after": usable,
-        "busy": news.busy,
-        "times": (name, times),
-        "stop": news.busy and not news.stopping,
-        "go_on": one is not None and not one.trouble and not one.finished and not news.busy,
-    }
-    if listens and before.get("chosen", (None,))[0] == name:
-        now["players"] = before.get("players", "")
+    now = shown.view(studio, name)
+    made = made or now["name"] != name
+    if listens and before.get("name") == now["name"]:
+        now["players"] = before["players"]
 
     def update(key: str, **change: Any) -> Any:
-        return gr.skip() if key in before and before[key] == now[key] else gr.update(**change)
+        same = key in before and before[key] == now[key] and not (made and key == "choices")
+        return gr.skip() if same else gr.update(**change)
 
+    songs, times = now["songs"], now["times"]
     return [
         # What was chosen meanwhile stays chosen, unless there is a reason to look elsewhere.
-        update("chosen", choices=choices, **({"value": name} if made else {})),
+        update("choices", choices=now["choices"], **({"value": now["name"]} if made else {})),
         update("status", value=now["status"]),
         update("players", value=now["players"]),
-        update("songs", choices=numbers, value=first),
-        update("after", visible=usable),
+        update("songs", choices=songs[1], value=now["first"]),
+        update("usable", visible=now["usable"]),
         update("stop", interactive=now["stop"]),
         update("go_on", interactive=now["go_on"]),
-        *[update("busy", interactive=not news.busy) for _ in range(5)],  # what begins something
-        *[update("times", value=time) for time in times],
+        *[update("busy", interactive=not now["busy"]) for _ in range(5)],  # what begins something
+        *[update("times", value=time) for time in times[1:]],
         now,
     ]
 

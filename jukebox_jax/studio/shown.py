@@ -14,6 +14,7 @@ from jukebox_jax.sampling.stages import Stages
 from jukebox_jax.studio import runs
 from jukebox_jax.studio.desk import News
 from jukebox_jax.studio.runs import Run
+from jukebox_jax.studio.studio import Studio
 
 CSS = """
 #heading, #players, #status, #asked, #answered { padding: 0 }
@@ -111,6 +112,43 @@ def run(one: Run | None, at_work: bool = False) -> str:
     about = ", ".join(f"{name.replace('_', ' ')}: {_short(told[name])}" for name in told)
     line = html.escape(f"{one.seconds:.1f} s{made}. {about}")
     return f'<p class="jukebox-quiet">{line}</p><ul class="jukebox-songs">{"".join(cards)}</ul>'
+
+
+def view(studio: Studio, name: str | None) -> dict[str, Any]:
+    """All that is to be seen of a studio by who looks at a run.
+
+    Args:
+      studio: the studio.
+      name: of the run; another one is taken where there is none of that name.
+
+    Returns:
+      Plain values: the name that is looked at; `choices`, of (label, name); `status` and `players`
+      as HTML; `songs`, the name and the choices of (label, number), of which `first` is chosen;
+      `times`, the name and seconds that the form begins with; and what can be done.
+    """
+    found, said = runs.listed(studio.home), studio.desk.news
+    choices = [(one.label, one.name) for one in found]
+    if said.busy and said.name not in [one.name for one in found]:
+        choices.insert(0, (f"{said.name} · getting ready", said.name))
+    if name not in [value for _, value in choices]:
+        name = choices[0][1] if choices else None
+    one = next((one for one in found if one.name == name), None)
+    count, seconds = (len(one.songs), one.seconds) if one else (0, 0.0)
+    best = [int(row["song"]) for row in runs.scores(one)] if one else []
+    parts = (0.0, 1.0, 0.5, 0.25, 0.75)  # of a part, of a branch, of a span to be replaced
+    return {
+        "name": name,
+        "choices": choices,
+        "status": news(said, name or ""),
+        "players": run(one, said.busy and said.name == name),
+        "songs": (name, [(f"song {number}", number) for number in range(count)]),
+        "first": (best or list(range(count)))[:1],
+        "times": (name, *(math.floor(seconds * part * 100) / 100 for part in parts)),
+        "usable": one is not None and bool(one.complete),
+        "busy": said.busy,
+        "stop": said.busy and not said.stopping,
+        "go_on": one is not None and not one.trouble and not one.finished and not said.busy,
+    }
 
 
 def address(path: pathlib.Path) -> str:
