@@ -27,7 +27,7 @@ from jukebox_jax.sampling.settings import Settings
 from jukebox_jax.sampling.stages import Stages
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
-"""The folder of configs, commands and notebooks, where the package is used from a checkout."""
+"""Where configs, commands and notebooks lie, in a checkout."""
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, where it writes metrics
 
@@ -222,11 +222,6 @@ def steps(count: int) -> dict[str, Any]:
     """The changes of a config that make a run of so many steps; none for 0."""
     often = ("log_every", "evaluate_every", "checkpoint_every")
     return {f"run.{name}": count for name in ("steps", *often)} if count else {}
-
-
-def survey(source: str, rate: int) -> None:
-    """Prints what songs there are, and why others are left out."""
-    print(songs_.survey(source, rate=rate).report())
 
 
 def train(made: Any, workdir: str | os.PathLike) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,3 +185,25 @@ def test_the_page_fits_its_window_and_says_what_is_wrong(
                 assert browser.overflow(page) <= 0
     assert "asks for no password" in "".join(said)
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_mistakes_are_one_line(home: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for given, message in (
+            ([f"--stages={home / 'stages'}", f"--port={port}"], f"port {port}: cannot be"),
+            ([f"--stages={tmp_path}"], "holds no stages"),
+            ([f"--vqvae={home / 'stages' / 'level_0'}"], "kind 'prior', not a VQ-VAE"),
+        ):
+            done = subprocess.run(
+                [sys.executable, "launch/studio.py", f"--runs={tmp_path / 'runs'}", *given],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+            )
+            lines = done.stderr.strip().splitlines()
+            assert done.returncode == 1 and "Traceback" not in done.stderr
+            assert lines[-1].startswith("studio: ") and message in lines[-1], done.stderr

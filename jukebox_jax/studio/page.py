@@ -41,21 +41,24 @@ def serve(studio: Studio, host: str, port: int) -> tuple[str, Callable[[], None]
     """
     studio.home.mkdir(parents=True, exist_ok=True)
     page = build(studio).queue(default_concurrency_limit=4)
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port or None,
-        share=False,
-        quiet=True,
-        inbrowser=False,
-        prevent_thread_lock=True,
-        allowed_paths=[str(studio.home.resolve())],
-        ssr_mode=False,
-        footer_links=[],
-        theme=gr.themes.Base(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
-            block_info_text_color="*neutral_500", body_text_color_subdued="*neutral_500"
-        ),
-        css=shown.CSS,
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port or None,
+            share=False,
+            quiet=True,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            allowed_paths=[str(studio.home.resolve())],
+            ssr_mode=False,
+            footer_links=[],
+            theme=gr.themes.Base(font=_FONTS, font_mono=["ui-monospace", "monospace"]).set(
+                block_info_text_color="*neutral_500", body_text_color_subdued="*neutral_500"
+            ),
+            css=shown.CSS,
+        )
+    except OSError:
+        raise OSError(f"{host}, port {port}: cannot be listened at; give another --port") from None
     return address, page.close
 
 
