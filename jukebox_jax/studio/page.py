@@ -279,7 +279,11 @@ def _input(field: Field, studio: Studio) -> Any:
         )
     if field.kind == "text":
         return gr.Textbox(
-            label=label, lines=5, max_lines=12, elem_id=f"field-{field.name}", info="as plain text"
+            label=label,
+            lines=5,
+            max_lines=12,
+            elem_id=f"field-{field.name}",
+            info="text, LRC or SRT",
         )
     known = f": {', '.join(field.choices[:8])}" if field.choices else ""
     between = "" if field.low is None else f" from {field.low:g} to {field.high:g}"
