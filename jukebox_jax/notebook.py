@@ -27,7 +27,7 @@ from jukebox_jax.sampling.settings import Settings
 from jukebox_jax.sampling.stages import Stages
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[1]
-"""The folder of configs, commands and notebooks, where the package is used from a checkout."""
+"""Where configs, commands and notebooks lie, in a checkout."""
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow, where it writes metrics
 
@@ -67,20 +67,6 @@ def start() -> None:
     sharding.check_numerics()
 
 
-def find(folder: str = "") -> Stages:
-    """The stages of a folder, or those that come with the checkout.
-
-    Raises:
-      ValueError: there are none.
-    """
-    if not folder and not stages.SHIPPED.is_dir():
-        raise ValueError(
-            "no stages: name the folder that holds vqvae, level_0, ... (JUKEBOX_STAGES, or the "
-            "parameter `folder`), as train.ipynb and launch/demo.sh make one"
-        )
-    return stages.in_folder(folder or stages.SHIPPED)
-
-
 def load(found: Stages) -> Jukebox:
     """The stages with their weights."""
     priors = tuple(name or None for name in found.priors)
@@ -94,8 +80,7 @@ def describe(found: Stages, most: int = 12) -> None:
         print(f"  level {level}: {found.rate / hop:.1f} codes a second, {path or 'no prior'}")
     for field in found.fields:
         shown = ", ".join(field.choices[:most]) + ", ..." * (len(field.choices) > most)
-        if field.low is not None:
-            shown = f"{field.low:g} to {field.high:g}"
+        shown = shown if field.low is None else f"{field.low:g} to {field.high:g}"
         print(f"  {field.name}: {shown or 'any text'}")
 
 
@@ -148,8 +133,7 @@ def take(folder: str, operation: str, **arguments: Any) -> str:
     Returns:
       Its folder, beside the one it is made from.
     """
-    name = _short(arguments)
-    out = pathlib.Path(f"{folder}_{operation}_{name}")
+    out = pathlib.Path(f"{folder}_{operation}_{_short(arguments)}")
     if (out / session.SETTINGS).exists():
         session.resume(out)
     else:
@@ -240,18 +224,8 @@ def steps(count: int) -> dict[str, Any]:
     return {f"run.{name}": count for name in ("steps", *often)} if count else {}
 
 
-def survey(source: str, rate: int) -> None:
-    """Prints what songs there are, and why others are left out."""
-    print(songs_.survey(source, rate=rate).report())
-
-
-def alone(directory: str | os.PathLike) -> Jukebox:
-    """A VQ-VAE without priors: enough to hear what its codes keep."""
-    return Jukebox.load(vqvae=str(directory))
-
-
 def train(made: Any, workdir: str | os.PathLike) -> None:
-    """Trains a stage, or goes on where that stopped; without TensorFlow's pipeline."""
+    """Trains a stage, or goes on where that stopped; its songs are read without TensorFlow."""
     from jukebox_jax.training import loop
 
     made.data.loader = "numpy"
@@ -269,7 +243,8 @@ def hear(source: str, box: Jukebox, seconds: float) -> tuple[Song, np.ndarray, l
     Returns:
       The song, f32[samples, 1], and i32[1, length] of each level, finest first.
     """
-    if pathlib.Path(source).suffix.lower() in wave.FORMATS:
+    file = pathlib.Path(source)
+    if file.is_file() and file.suffix.lower() not in (".jsonl", ".csv"):
         measured = wave.probe(source)
         song = Song(source, measured.samples, {}, measured.rate)
     else:
@@ -315,7 +290,7 @@ def attention_over_lyrics(
         return None
     settings = Settings(allow_unknown=True)
     layer, head = heads.known(stage) or heads.find(box, [song], codes, settings)
-    weights = attended.matrices(box, [song], codes, layer, [head], settings)[0][0]
+    (weights,) = attended.matrices(box, [song], codes, layer, [head], settings)[0]
     return weights, "".join(lyric.text[place] for place in encoded.sources)
 
 

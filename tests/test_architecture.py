@@ -24,6 +24,7 @@ BELOW = {
     "evaluation": {"audio", "vqvae", "prior", "models", "sampling", "analysis", "training"},
     "report": {"audio", "vqvae", "prior", "models", "sampling"},
     "page": {"audio", "vqvae", "prior", "models", "sampling", "analysis"},
+    "studio": {"sampling"},
     "notebook": {"audio", "prior", "models", "sampling", "training", "report"},
     "sharding": set(),
     "checkpoint": set(),
@@ -43,6 +44,7 @@ DOORS = {
     "pickle": {"release/torchfile.py"},
     "matplotlib": {"report/plots.py", "report/spectrograms.py"},
     "IPython": {"notebook.py"},
+    "gradio": {"studio/page.py"},
 }
 ROOMS_OF = {"clu": {"training"}}
 # Those who know what a ConfigDict is; everything below takes plain values.

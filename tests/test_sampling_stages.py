@@ -7,6 +7,7 @@ import counting
 import pytest
 import singing
 
+from jukebox_jax import models
 from jukebox_jax.sampling import stages
 from jukebox_jax.sampling.stages import Field
 
@@ -35,6 +36,16 @@ def test_what_is_no_folder_of_stages_is_refused(tmp_path: pathlib.Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             stages.read(*given)
+
+
+def test_without_a_name_the_stages_that_come_along_are_taken(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "SHIPPED", tmp_path)
+    with pytest.raises(ValueError, match="no stages: name the folder"):
+        stages.found("")
+    counting.save(tmp_path)
+    assert stages.found(None) == stages.found(tmp_path) == stages.in_folder(tmp_path)
 
 
 def test_lyrics_are_a_text(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from jukebox_jax.audio import wave
 from jukebox_jax.prior.lyrics import Lyric
-from jukebox_jax.sampling import alignment, compose, session
+from jukebox_jax.sampling import alignment, compose, request, session
 from jukebox_jax.vqvae import vqvae
 
 SONGS = [{"artist": "ada", "seed": 5}, {"artist": "the copper foxes"}]
@@ -95,6 +95,28 @@ def test_a_session_goes_on_where_it_stopped(
     assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
     assert not (tmp_path / "unfinished.npz").exists()
     assert len(drawn) == 3 + 9 + 19  # no window was drawn twice
+
+
+@pytest.mark.parametrize("after", [1, 4, 17])
+def test_a_session_that_was_told_to_stop_keeps_what_it_has(
+    after: int, config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Stopped in the middle of windows, of which each takes several chunks."""
+    seen: list[compose.Progress] = []
+
+    def look(progress: compose.Progress) -> bool:
+        seen.append(progress)
+        return len(seen) < after
+
+    with pytest.raises(session.Stopped, match="--resume"):
+        session.run({**config, "chunk": 5}, tmp_path, on_progress=look)
+    kept = request.read_codes(tmp_path / "unfinished.npz")[seen[-1].level]
+    assert (kept >= 0).sum() == (seen[-1].codes >= 0).sum() > 0
+    assert (tmp_path / f"level_{seen[-1].level}" / "item_0.wav").exists()
+    assert seen[0].drawn == 2 * 5 and seen[0].missing == 2 * 40
+    session.resume(tmp_path, on_progress=lambda progress: True)
+    again = codes_of(tmp_path)
+    assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
 
 
 def test_a_finished_session_is_not_drawn_again(

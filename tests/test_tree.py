@@ -58,6 +58,16 @@ def test_a_branch_with_the_old_seed_is_the_old_song(
     assert (new[2][1] != old[2][0]).any()
 
 
+def test_any_operation_takes_some_songs_first(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    arguments = {"songs": [1], "start": 1.0, "end": 2.0}
+    tree.derive(tmp_path / "part", "excerpt", [whole], arguments)
+    said = session.settings(tmp_path / "part")["songs"]
+    assert [song["artist"] for song in said] == ["the copper foxes"]
+    old, new = request.read_codes(whole), request.read_codes(tmp_path / "part")
+    np.testing.assert_array_equal(new[2][0], old[2][1, 10:20])
+    assert tree.rebuild(tmp_path / "part", tmp_path / "again") == takes.fingerprint(new)
+
+
 def test_a_node_is_made_again_from_its_record(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
     one = tmp_path / "tree" / "one"
     tree.derive(one, "branch", [whole], {"seconds": 1.0}, changes={"temperature": 0.8})

@@ -38,6 +38,7 @@ _EXTRAS = {
     "train": ("tensorflow", "tensorflow_datasets", "clu", "array_record"),
     "release": ("unidecode",),
     "notebook": ("matplotlib", "ipykernel", "nbclient"),
+    "studio": ("gradio",),
 }
 _FORMATS = {".wav": 60.0, ".flac": 60.0, ".ogg": 10.0, ".mp3": 10.0, ".aiff": 60.0}  # least dB
 _RATE, _SAMPLES = 8000, 4096

@@ -43,6 +43,23 @@ class Recording:
     audio: tuple[np.ndarray, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a level is.
+
+    Attributes:
+      level: which one.
+      drawn: codes of all songs that were drawn in this call.
+      missing: codes that this call is to draw of the level.
+      codes: what there is of it, i32[songs, length], with `plan.UNKNOWN` behind what is known.
+    """
+
+    level: int
+    drawn: int
+    missing: int
+    codes: np.ndarray
+
+
 def sample(
     jukebox: Jukebox,
     songs: Sequence[Song],
@@ -55,6 +72,7 @@ def sample(
     hook: generate.Hook | None = None,
     on_window: Callable[[int, np.ndarray], None] | None = None,
     on_level: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    on_drawn: Callable[[Progress], None] | None = None,
     states: States | None = None,
     progress: bool = True,
 ) -> Recording:
@@ -86,6 +104,8 @@ def sample(
       on_window: called with a level and its codes so far, i32[songs, length] with
         `plan.UNKNOWN` behind what is known, after each window.
       on_level: called with a level, its codes and its audio as soon as it is complete.
+      on_drawn: called after each `settings.chunk` codes at the latest, before the window that they
+        complete is told of.
       states: where half-filled windows are kept and found, so that an interrupted run goes on at
         the code where it was.
       progress: show a bar a level, if there is a terminal to show it on.
@@ -103,7 +123,7 @@ def sample(
     held, audio = list(plan.given), [np.zeros((len(songs), 0, 1), np.float32)] * len(plan.given)
     for level in reversed(range(len(held))):
         if level in steps:
-            _fill(work, steps[level], held, on_window, progress)
+            _fill(work, steps[level], held, on_window, on_drawn, progress)
         length = plan.samples // jukebox.hops[level]
         complete = held[level][:, :length]
         if min(plans.filled(complete)) == length:
@@ -177,7 +197,7 @@ def _stream(work: Work, devices: Sequence[Any]) -> Iterator[Chunk]:
             if chunk.start < wanted:
                 yield dataclasses.replace(chunk, codes=chunk.codes[: wanted - chunk.start])
     for step in work.plan.levels:
-        _tell_price(work, step, held)
+        price.tell(work.jukebox, work.songs, work.plan, step, held, work.settings)
 
 
 def _devices(jukebox: Jukebox) -> Sequence[Any]:
@@ -244,13 +264,14 @@ def _fill(
     step: Level,
     held: list[np.ndarray],
     on_window: Callable[[int, np.ndarray], None] | None,
+    on_drawn: Callable[[Progress], None] | None,
     progress: bool,
 ) -> None:
     """All codes of one level, i32[songs, step.total], into `held`, given those of all so far."""
     import tqdm
 
     missing = len(work.songs) * step.total - sum(plans.filled(held[step.level]))
-    length, begun = work.plan.samples // step.samples, time.monotonic()
+    length, begun, fresh = work.plan.samples // step.samples, time.monotonic(), 0
     with tqdm.tqdm(
         total=missing,
         desc=f"level {step.level}",
@@ -259,29 +280,20 @@ def _fill(
     ) as bar:
         for drawn in scheduler.run(work, (step,), held):
             bar.update(sum(len(chunk.codes) for chunk in drawn.chunks))
+            if on_drawn is not None:
+                fresh += sum(len(chunk.codes) for chunk in drawn.chunks)
+                on_drawn(Progress(step.level, fresh, missing, _begun(held[step.level], length)))
             if drawn.full and on_window is not None:
-                codes = held[step.level][:, :length]
-                behind = np.logical_or.accumulate(codes == plans.UNKNOWN, axis=1)
-                on_window(step.level, np.where(behind, plans.UNKNOWN, codes))
+                on_window(step.level, _begun(held[step.level], length))
     took = time.monotonic() - begun
     log.info(
         "level %d: %d codes in %.1f s, %.0f a second", step.level, missing, took, missing / took
     )
-    _tell_price(work, step, held)
+    price.tell(work.jukebox, work.songs, work.plan, step, held, work.settings)
 
 
-def _tell_price(work: Work, step: Level, held: Sequence[np.ndarray]) -> None:
-    """Logs what pieces that were sampled side by side cost, where there were any."""
-    behind = price.behind_seams(step)
-    if not behind.any():
-        return
-    cost = price.of_plan(work.jukebox, work.songs, work.plan, step, held, work.settings)
-    log.warning(
-        "level %d is approximate, in %d pieces: %.3f bits a code under the exact windows, %.3f "
-        "just behind seams and %.3f elsewhere",
-        step.level,
-        step.pieces,
-        cost.mean(),
-        cost[:, behind].mean(),
-        cost[:, ~behind].mean(),
-    )
+def _begun(codes: np.ndarray, length: int) -> np.ndarray:
+    """Codes up to the first of each song that is unknown, cut to a length."""
+    codes = codes[:, :length]
+    behind = np.logical_or.accumulate(codes == plans.UNKNOWN, axis=1)
+    return np.where(behind, plans.UNKNOWN, codes)

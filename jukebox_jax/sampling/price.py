@@ -5,6 +5,7 @@ has spoilt: codes behind a seam cost more than others. Codes are read, never dra
 """
 
 import functools
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from jukebox_jax.sampling import conditions, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.plan import Plan
 from jukebox_jax.sampling.settings import DEFAULTS, Level, Settings
+
+log = logging.getLogger(__name__)
 
 
 def bits(
@@ -52,6 +55,30 @@ def bits(
         raise ValueError(f"level {level} has no prior to tell what its codes cost")
     step, plan = plans.laid_out(jukebox, level, songs, codes[level].shape[1], settings)
     return of_plan(jukebox, songs, plan, step, codes, settings)
+
+
+def tell(
+    jukebox: Jukebox,
+    songs: Sequence[Song],
+    plan: Plan,
+    step: Level,
+    codes: Sequence[np.ndarray],
+    settings: Settings,
+) -> None:
+    """Logs what pieces of a level that were sampled side by side cost, where there were any."""
+    behind = behind_seams(step)
+    if not behind.any():
+        return
+    cost = of_plan(jukebox, songs, plan, step, codes, settings)
+    log.warning(
+        "level %d is approximate, in %d pieces: %.3f bits a code under the exact windows, %.3f "
+        "just behind seams and %.3f elsewhere",
+        step.level,
+        step.pieces,
+        cost.mean(),
+        cost[:, behind].mean(),
+        cost[:, ~behind].mean(),
+    )
 
 
 def of_plan(

@@ -8,14 +8,12 @@ state.npz, so that the same request in the same folder goes on at the code where
 of codes or sound appears whole or not at all.
 """
 
-import importlib.metadata
 import json
 import logging
 import os
 import pathlib
-import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,8 @@ from jukebox_jax.audio import files, wave
 from jukebox_jax.models import Jukebox
 from jukebox_jax.sampling import alignment, attended, compose, cost, request
 from jukebox_jax.sampling import plan as plans
-from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling import record as records
+from jukebox_jax.sampling.compose import Progress, Recording
 from jukebox_jax.sampling.request import Arguments
 from jukebox_jax.sampling.states import States
 from jukebox_jax.sampling.timings import TIMINGS, Timings
@@ -37,27 +36,31 @@ STATE = "state.npz"
 SCORES = "scores.json"
 """What `tree.score` finds of the songs."""
 
-_VERSIONS = ("jukebox-jax", "jax", "flax", "numpy")
-_FREE = (
-    "align",
-    "batch",
-    "chunk",
-    "levels",
-    "save_seconds",
-)  # may differ when a session goes on: they change no code
+
+class Stopped(Exception):
+    """A session was told to stop; its folder goes on with `resume`."""
 
 
-def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = False) -> Recording:
+def run(
+    config: Mapping[str, Any],
+    out: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], bool] | None = None,
+) -> Recording:
     """Samples what a config asks for into a folder, or goes on where that stopped.
 
     Args:
       config: a ConfigDict or a mapping, with the keys of configs/sample.py.
       out: the folder; made if missing.
       overwrite: begin anew, whatever session the folder holds.
+      on_progress: called after each chunk of codes; whether to go on. With it, what there is of a
+        level is written in the middle of windows too, to be heard meanwhile.
 
     Raises:
       ValueError: the folder holds another session, or the request cannot be met; in its
         kinds LabelError, SongError, AudioError and CheckpointError.
+      Stopped: `on_progress` said so; what was drawn is written.
       OSError: the folder cannot be written.
     """
     folder = pathlib.Path(out)
@@ -67,7 +70,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         attended.level_with_lyrics(asked.jukebox)
     planned = _plan(asked)
     cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
-    record = _record(config, asked, planned, folder)
+    record = records.make(config, asked, planned, folder)
     codes = list(asked.codes)
     goes_on = _goes_on(folder, record, overwrite)
     if goes_on:
@@ -81,12 +84,24 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     done: dict[int, np.ndarray] = {}
     written = [time.monotonic()]
 
+    def keep(level: int, codes: np.ndarray) -> None:
+        write_codes(folder / UNFINISHED, {level: codes})
+        _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
+        written[0] = time.monotonic()
+
     def on_window(level: int, codes: np.ndarray) -> None:
         timings.window(level)
         if time.monotonic() - written[0] > wanted.save_seconds:
-            write_codes(folder / UNFINISHED, {level: codes})
-            _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
-            written[0] = time.monotonic()
+            keep(level, codes)
+
+    def on_drawn(progress: Progress) -> None:
+        if on_progress is None:
+            return
+        goes_on = on_progress(progress)
+        if not goes_on or time.monotonic() - written[0] > wanted.save_seconds:
+            keep(progress.level, progress.codes)
+        if not goes_on:
+            raise Stopped(f"stopped; go on with --resume {folder}")
 
     def on_level(level: int, codes: np.ndarray, audio: np.ndarray) -> None:
         done[level] = codes
@@ -108,6 +123,7 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
         forced=asked.forced,
         on_window=on_window,
         on_level=on_level,
+        on_drawn=on_drawn,
         states=states,
     )
     if wanted.align:
@@ -115,14 +131,21 @@ def run(config: Mapping[str, Any], out: str | os.PathLike, *, overwrite: bool = 
     return recording
 
 
-def resume(folder: str | os.PathLike) -> Recording:
+def resume(
+    folder: str | os.PathLike, *, on_progress: Callable[[Progress], bool] | None = None
+) -> Recording:
     """Goes on with the session that a folder holds; nothing else is needed.
+
+    Args:
+      folder: the session's.
+      on_progress: see `run`.
 
     Raises:
       ValueError: it holds none, or what it was made from has changed.
+      Stopped: see `run`.
       OSError: the folder cannot be written.
     """
-    return run(settings(folder)["config"], folder)
+    return run(settings(folder)["config"], folder, on_progress=on_progress)
 
 
 def settings(folder: str | os.PathLike) -> dict[str, Any]:
@@ -157,7 +180,7 @@ def prepare(config: Mapping[str, Any], out: str | os.PathLike) -> None:
     """
     folder = pathlib.Path(out)
     asked = request.load(request.read(config))
-    record = _record(config, asked, _plan(asked), folder)
+    record = records.make(config, asked, _plan(asked), folder)
     _goes_on(folder, record, False)
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -216,32 +239,6 @@ def _write_lyrics(folder: pathlib.Path, asked: Arguments, recording: Recording) 
             alignment.write(folder / f"level_{level}" / f"item_{index}{extension}", lyric)
 
 
-def _record(
-    config: Mapping[str, Any], asked: Arguments, plan: plans.Plan, folder: pathlib.Path
-) -> dict[str, Any]:
-    """All that a session can be repeated from, as JSON gives it back.
-
-    Files of the session's own folder are named from there, so that it can be moved.
-    """
-    plain = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    codes = pathlib.Path(str(plain.get("codes") or ""))
-    if plain.get("codes") and codes.parent.resolve() == folder.resolve():
-        plain["codes"] = f"./{codes.name}"
-    record = {
-        "config": plain,
-        "songs": [
-            {**song.labels, "seed": seed}
-            for song, seed in zip(asked.songs, plan.seeds, strict=True)
-        ],
-        "samples": plan.samples,
-        "rate": asked.jukebox.rate,
-        "hops": asked.jukebox.hops,
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
-        | {"python": platform.python_version()},
-    }
-    return json.loads(json.dumps(record, default=str))
-
-
 def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -> bool:
     """Whether the folder holds this very session; makes it ready for a new one otherwise.
 
@@ -264,7 +261,7 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
             before = json.loads(file.read_text())
         except (OSError, ValueError):
             before = {}
-        changed = _changed(before, record)
+        changed = records.changed(before, record)
         if changed:
             raise ValueError(
                 f"{folder} holds another session ({'; '.join(changed[:3])}): give another --out, "
@@ -273,22 +270,6 @@ def _goes_on(folder: pathlib.Path, record: Mapping[str, Any], overwrite: bool) -
         return True
     folder.mkdir(parents=True, exist_ok=True)
     return False
-
-
-def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """In what two records ask for different codes."""
-    old, new = before.get("config", {}), after["config"]
-    keys = [key for key in {**old, **new} if key not in _FREE]
-    found = [
-        f"config.{key} was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in keys
-        if old.get(key) != new.get(key)
-    ]
-    return found + [
-        f"the {key} differ"
-        for key in ("songs", "samples", "rate", "hops")
-        if before.get(key) != after[key]
-    ]
 
 
 def _saved(file: pathlib.Path) -> dict[int, np.ndarray]:

@@ -25,9 +25,6 @@ from jukebox_jax.prior.conditioning import (
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae.vqvae import VQVAE
 
-SHIPPED = pathlib.Path(__file__).resolve().parents[2] / "shipped"
-"""Where a checkout keeps the small model that comes with it, if it has one."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Field:
@@ -102,6 +99,20 @@ def in_folder(folder: str | os.PathLike) -> Stages:
         folder / "vqvae",
         [path if (path / checkpoint.CONFIG).is_file() else "" for path in there],
     )
+
+
+def found(folder: str | os.PathLike | None) -> Stages:
+    """The stages of a folder that is named, or else those that come with the package.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if not folder and not (models.SHIPPED / "vqvae" / checkpoint.CONFIG).is_file():
+        raise ValueError(
+            "no stages: name the folder that holds vqvae, level_0, ..., as launch/demo.sh and "
+            "notebooks/train.ipynb make one"
+        )
+    return in_folder(folder or models.SHIPPED)
 
 
 def read(vqvae: str | os.PathLike, priors: Iterable[str | os.PathLike]) -> Stages:

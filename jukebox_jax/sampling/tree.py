@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from jukebox_jax.audio import manifest
 from jukebox_jax.audio.song import Song
 from jukebox_jax.sampling import request, scores, session, takes
-from jukebox_jax.sampling.compose import Recording
+from jukebox_jax.sampling.compose import Progress, Recording
 from jukebox_jax.sampling.scores import Scores
 from jukebox_jax.sampling.takes import Take
 
@@ -52,6 +52,7 @@ def derive(
     *,
     changes: Mapping[str, Any] | None = None,
     sample: bool = True,
+    on_progress: Callable[[Progress], bool] | None = None,
 ) -> Recording | None:
     """Makes a new node and draws what it lacks.
 
@@ -59,9 +60,11 @@ def derive(
       out: its folder, which must not hold a session.
       operation: one of `takes.OPERATIONS`.
       parents: folders of the takes that it is made from.
-      arguments: of the operation.
+      arguments: of the operation; besides, for any of them, `songs`, the numbers of those songs
+        of the parents that are taken first.
       changes: keys of the config that differ from the first parent's, as another temperature.
       sample: draw the missing codes at once; otherwise `session.resume` of the folder does.
+      on_progress: see `session.run`.
 
     Raises:
       ValueError: an operation that is unknown or cannot be, or a folder that holds a session.
@@ -96,7 +99,7 @@ def derive(
     if not sample:
         session.prepare(config, out)
         return None
-    return session.run(config, out)
+    return session.run(config, out, on_progress=on_progress)
 
 
 def score(folder: str | os.PathLike, level: int | None = None) -> tuple[Scores, ...]:
@@ -174,6 +177,9 @@ def _apply(operation: str, parents: Sequence[Take], arguments: Mapping[str, Any]
     wanted = 2 if operation == "splice" else 1
     if len(parents) != wanted:
         raise ValueError(f"{operation} takes {wanted} folder(s) of takes, {len(parents)} given")
+    arguments = dict(arguments)
+    if operation != "pick" and (songs := arguments.pop("songs", None)) is not None:
+        parents = [takes.pick(parent, songs) for parent in parents]
     try:
         return takes.OPERATIONS[operation](*parents, **arguments)
     except TypeError as error:
