@@ -34,7 +34,7 @@ def draw(
         if len(sounds) != len(columns):
             raise ValueError(f"{title}: {len(sounds)} sounds for {len(columns)} columns")
     size = {"width": 3.6 * len(columns), "height": 1.5 * len(rows)}
-    figure, axes = plots.grid(len(rows), len(columns), **size, sharex=True, sharey=True)
+    figure, axes = plots.axes_of(len(rows), len(columns), **size, sharex=True, sharey=True)
     pictures = [[_picture(sound, rate) for sound in sounds] for _, sounds in rows]
     loudest = max(float(one.max()) for row in pictures for one in row)
     for (title, sounds), pictured, places in zip(rows, pictures, axes, strict=True):
