@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+from typing import Any
 
 import pages
 import pytest
@@ -62,9 +63,14 @@ def test_what_cannot_be_read_is_left_out(
     assert len([record for record in caplog.records if "cannot be read" in record.message]) == 3
 
 
-def test_words_of_the_labels_are_those_of_the_recording(tmp_path: pathlib.Path) -> None:
-    lyrics = [[2.0, "early"], [10.5, "here"]]
+@pytest.mark.parametrize(
+    "lyrics", [[[2.0, "early"], [10.5, "here"]], "[00:02.00]early\n[00:10.50]here"]
+)
+def test_words_of_the_labels_are_those_of_the_recording(
+    tmp_path: pathlib.Path, lyrics: Any
+) -> None:
     folder = pages.recording(tmp_path / "out", 2, lyrics=lyrics, start_seconds=10.0)
+    (folder / "level_2" / "item_1.json").write_text("[]")  # as where no word was found
     words = shown(folder)["songs"][1]["words"]
     assert [word["text"] for word in words][-1] == "here"
     assert words[-1]["start"] == pytest.approx(0.5)

@@ -145,7 +145,7 @@ def _lyrics(
         except (OSError, ValueError) as error:
             log.warning("%s: cannot be read (%s)", file, session.line_of(error))
             continue
-        if lyric.times is not None:
+        if lyric.times:  # of a song whose words are nowhere found the file is empty
             return timed.to_json(lyric.pairs, by="word"), asked.text
     if asked.times is None:
         return None, asked.text
