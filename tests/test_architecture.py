@@ -42,7 +42,7 @@ DOORS = {
     "orbax": {"checkpoint/disk.py"},
     "optax": {"training/optimizer.py"},
     "pickle": {"release/torchfile.py"},
-    "matplotlib": {"report/plots.py", "report/spectrograms.py"},
+    "matplotlib": {"report/plots.py"},
     "IPython": {"notebook.py"},
     "gradio": {"studio/page.py"},
 }

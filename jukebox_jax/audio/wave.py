@@ -186,13 +186,11 @@ def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
     Returns:
       f32[samples, 1].
     """
-    channels = audio.shape[1]
-    if channels == 1:
+    if audio.shape[1] == 1:
         return audio
-    if channels == 2:
+    mixed = audio.mean(axis=1, keepdims=True)
+    if audio.shape[1] == 2:
         mixed = np.float32(left) * audio[:, :1] + np.float32(1 - left) * audio[:, 1:]
-    else:
-        mixed = audio.mean(axis=1, keepdims=True)
     return mixed.astype(np.float32, copy=False)
 
 
@@ -214,10 +212,8 @@ def save(
     Raises:
       AudioError: an extension or a rate that cannot be written, or samples that are not finite.
     """
-    audio = np.asarray(audio, np.float32)
-    if audio.ndim == 1:
-        audio = audio[:, None]
-    save_pieces(path, [audio], rate, compression=compression)
+    wide = np.asarray(audio, np.float32).reshape(len(audio), -1) if np.ndim(audio) == 1 else audio
+    save_pieces(path, [wide], rate, compression=compression)
 
 
 def save_pieces(

@@ -38,7 +38,7 @@ def patterns(grid: Grid, names: Sequence[str] = attention.PATTERNS) -> Any:
     shown = [name for name in names if name != "memory"]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    figure, axes = _figure(rows, columns, width=2.6 * columns, height=2.9 * rows)
+    figure, axes = axes_of(rows, columns, width=2.6 * columns, height=2.9 * rows)
     for place, axis in enumerate(axes.flat):
         if place >= len(shown):
             axis.set_axis_off()
@@ -65,7 +65,7 @@ def codes(levels: Sequence[np.ndarray], hops: Sequence[int], rate: int) -> Any:
       hops: audio samples a code of each.
       rate: audio samples a second.
     """
-    figure, axes = _figure(len(levels), 1, width=9.0, height=1.9 * len(levels), sharex=True)
+    figure, axes = axes_of(len(levels), 1, width=9.0, height=1.9 * len(levels), sharex=True)
     for axis, level in zip(axes[:, 0], reversed(range(len(levels))), strict=True):
         seconds = np.arange(len(levels[level])) * hops[level] / rate
         axis.plot(seconds, levels[level], ",", color=_BLUE, alpha=0.8)
@@ -84,7 +84,7 @@ def use(levels: Sequence[np.ndarray], bins: int) -> Any:
       levels: for each level, finest first, its codes, i32[any].
       bins: entries of a codebook.
     """
-    figure, axes = _figure(1, len(levels), width=3.1 * len(levels), height=2.7, sharey=True)
+    figure, axes = axes_of(1, len(levels), width=3.1 * len(levels), height=2.7, sharey=True)
     for level, axis in enumerate(axes[0]):
         counts = np.sort(np.bincount(levels[level].ravel(), minlength=bins))[::-1]
         share = counts / max(counts.sum(), 1)
@@ -113,7 +113,7 @@ def spectrograms(sounds: Mapping[str, np.ndarray], rate: int) -> Any:
         magnitudes = jax.device_get(spectral.magnitudes(sound[None, :, None], (size, hop, size)))[0]
         shown[title] = 20 * np.log10(magnitudes.T + 1e-9), len(sound) / rate
     loudest = max(float(picture.max()) for picture, _ in shown.values())
-    figure, axes = _figure(len(shown), 1, width=9.0, height=2.0 * len(shown), sharex=True)
+    figure, axes = axes_of(len(shown), 1, width=9.0, height=2.0 * len(shown), sharex=True)
     for axis, (title, (picture, seconds)) in zip(axes[:, 0], shown.items(), strict=True):
         image = axis.imshow(
             picture - loudest,
@@ -141,7 +141,7 @@ def lyrics(weights: np.ndarray, text: str, seconds: float) -> Any:
       seconds: length of the recording.
     """
     tokens = weights.shape[1]
-    figure, axes = _figure(1, 1, width=9.0, height=4.2)
+    figure, axes = axes_of(1, 1, width=9.0, height=4.2)
     axis = axes[0, 0]
     axis.imshow(
         weights.T,
@@ -158,8 +158,25 @@ def lyrics(weights: np.ndarray, text: str, seconds: float) -> Any:
     return figure
 
 
-def _figure(rows: int, columns: int, *, width: float, height: float, **more: Any) -> Any:
-    from matplotlib.figure import Figure
+def axes_of(
+    rows: int, columns: int, *, width: float, height: float, **more: Any
+) -> tuple[Any, Any]:
+    """An empty figure and its axes, an array [rows, columns].
+
+    Args:
+      rows: pictures above each other.
+      columns: side by side.
+      width: of the whole, in inches.
+      height: the same.
+      **more: what matplotlib's `subplots` takes, as sharex.
+
+    Raises:
+      ValueError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ValueError("pictures need matplotlib: pip install 'jukebox-jax[notebook]'") from None
 
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **more)

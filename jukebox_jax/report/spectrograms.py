@@ -1,7 +1,4 @@
-"""A picture of mel spectrograms in rows and columns, as PNG or whatever the name ends in.
-
-The only importer of matplotlib for this kind of picture, and only when one is drawn.
-"""
+"""A picture of mel spectrograms in rows and columns, as PNG, all on one scale of colours."""
 
 import os
 import pathlib
@@ -10,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jukebox_jax.audio import files, mel
+from jukebox_jax.report import plots
 
 _BANDS = 96
 _RANGE = 70.0  # dB that are shown, down from the loudest
@@ -35,16 +33,10 @@ def draw(
     for title, sounds in rows:
         if len(sounds) != len(columns):
             raise ValueError(f"{title}: {len(sounds)} sounds for {len(columns)} columns")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("pictures need matplotlib: pip install 'jukebox-jax[notebook]'") from None
+    size = {"width": 3.6 * len(columns), "height": 1.5 * len(rows)}
+    figure, axes = plots.axes_of(len(rows), len(columns), **size, sharex=True, sharey=True)
     pictures = [[_picture(sound, rate) for sound in sounds] for _, sounds in rows]
     loudest = max(float(one.max()) for row in pictures for one in row)
-    figure = Figure(figsize=(3.6 * len(columns), 1.5 * len(rows)), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for (title, sounds), pictured, places in zip(rows, pictures, axes, strict=True):
         for column, (sound, picture, place) in enumerate(
             zip(sounds, pictured, places, strict=True)
@@ -67,8 +59,8 @@ def draw(
         place.set_xlabel("seconds")
     file = pathlib.Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with files.whole(file) as unfinished, unfinished.open("wb") as stream:
-        canvas.print_figure(stream, format=file.suffix.lstrip(".") or "png", dpi=110)
+    with files.whole(file) as unfinished:
+        unfinished.write_bytes(plots.png(figure))
 
 
 def _picture(sound: np.ndarray, rate: int) -> np.ndarray:
