@@ -48,9 +48,17 @@ def test_without_a_name_the_stages_that_come_along_are_taken(
     assert stages.found(None) == stages.found(tmp_path) == stages.in_folder(tmp_path)
 
 
-def test_lyrics_are_a_text(tmp_path: pathlib.Path) -> None:
+def test_lyrics_are_a_text_however_they_are_read(tmp_path: pathlib.Path) -> None:
     vqvae, prior = singing.save(tmp_path)
-    assert stages.read(vqvae, [prior]).fields == (Field("lyrics", "text"),)
+    config = json.loads((prior / "config.json").read_text())
+    for signal in (
+        config["signals"]["lyrics"],
+        {"kind": "sung", "size": 12},
+        {"kind": "lyrics_prefix", "tokens": 8, "size": 12},
+    ):
+        config["signals"]["lyrics"] = signal
+        (prior / "config.json").write_text(json.dumps(config))
+        assert stages.read(vqvae, [prior]).fields == (Field("lyrics", "text"),)
 
 
 def test_only_names_that_all_levels_know_are_offered(tmp_path: pathlib.Path) -> None:

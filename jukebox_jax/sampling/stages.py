@@ -19,6 +19,7 @@ from jukebox_jax.prior.conditioning import (
     Label,
     Lyrics,
     LyricsPrefix,
+    Sung,
     Timing,
     Vocabulary,
 )
@@ -189,7 +190,7 @@ def _field(name: str, signal: Any, words: Vocabulary | Alphabet | None) -> Field
         ids = words.ids if isinstance(words, Vocabulary) else {}
         known = tuple(sorted(word for word, number in ids.items() if number > conditioning.UNKNOWN))
         return Field(name, "names", known, signal.most, needed=bool(known)) if known else None
-    if isinstance(signal, (Lyrics, LyricsPrefix)):
+    if isinstance(signal, (Lyrics, LyricsPrefix, Sung)):
         return Field(name, "text")
     if isinstance(signal, Timing):
         return Field(

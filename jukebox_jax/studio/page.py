@@ -272,7 +272,7 @@ def _input(field: Field, studio: Studio) -> Any:
     if field.kind == "number":
         low, high = field.low or 0.0, field.high or 600.0
         return gr.Number(
-            min(max(low, 120.0, studio.limits.seconds), high),
+            min(max(low, studio.limits.seconds), high),
             label="Seconds of the whole song",
             info=f"{low:g} to {high:g}; a recording is the beginning of it",
             elem_id=f"field-{field.name}",
@@ -283,7 +283,7 @@ def _input(field: Field, studio: Studio) -> Any:
             lines=5,
             max_lines=12,
             elem_id=f"field-{field.name}",
-            info="text, LRC or SRT",
+            info="text, LRC or SRT; without times it is spread over the whole song",
         )
     known = f": {', '.join(field.choices[:8])}" if field.choices else ""
     between = "" if field.low is None else f" from {field.low:g} to {field.high:g}"
