@@ -10,8 +10,8 @@ small  as published for one GPU: width 1024, 48 layers.
 tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
        cores. tiny_lyrics reads the words as well; tiny_signals is told mood, dynamics, tempo and
        which instruments play, as the band's songs are labelled.
-band   four seconds of context, told which letter is sung, for `configs/vqvae.py:band`: the top
-       level of `shipped/`, about an hour on two CPU cores.
+band   eight seconds of context, told which letter is sung, for `configs/vqvae.py:band`: the top
+       level of `shipped/`, about a quarter of an hour on two CPU cores.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -230,22 +230,22 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.signals.artist.size = 8
         config.signals.genre.update(size=8, most=1)
         config.signals.timing.update(
-            bins=32, minimum_seconds=4.0, maximum_seconds=120.0, rate=16000
+            bins=32, minimum_seconds=8.0, maximum_seconds=120.0, rate=16000
         )
         config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
         config.data.update(
             source="band:songs=192,seconds=40",
             batch=8,
             held_out=12,
-            minimum_seconds=5.0,
+            minimum_seconds=9.0,
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=400, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=250, beta2=0.98, average_decay=0.99
         )
         config.mesh.fsdp = 1
         config.run.update(
-            steps=1200, log_every=20, evaluate_every=200, examples_every=0, checkpoint_every=100
+            steps=800, log_every=20, evaluate_every=200, examples_every=0, checkpoint_every=100
         )
     elif size != "5b":
         sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny, tiny_lyrics, tiny_signals and band"

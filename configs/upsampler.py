@@ -133,7 +133,7 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
     elif size == "band":
         config.stage.rate = 16000
         config.model.update(
-            context=1024,
+            context=512,
             block=32,
             bins=512,
             width=256,
@@ -148,20 +148,20 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         )
         config.signals.artist.size = 8
         config.signals.genre.update(size=8, most=1)
-        config.signals.above.update(bins=512, width=64, depth=4, dilation_cycle=4, downs=3)
+        config.signals.above.update(bins=512, width=64, depth=4, dilation_cycle=4, downs=2)
         config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
         config.data.update(
             source="band:songs=192,seconds=40",
-            batch=4,
+            batch=8,
             held_out=12,
             minimum_seconds=5.0,
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=400, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=250, beta2=0.98, average_decay=0.99
         )
         config.run.update(
-            steps=1200, log_every=20, evaluate_every=200, examples_every=0, checkpoint_every=100
+            steps=800, log_every=20, evaluate_every=200, examples_every=0, checkpoint_every=100
         )
     elif size != "base":
         sizes = "base, small, tiny and band"

@@ -167,6 +167,18 @@ def test_the_loss_is_the_sum_of_its_parts(stepped: tuple) -> None:
     assert (np.asarray(books[0].codes) != np.asarray(weights.codebooks[0].codes)).any()
 
 
+def test_a_loss_of_spectra_alone() -> None:
+    """Without any term of the waveform there is still one figure a level."""
+    model = model_of(l2=0.0, l1=0.0, linf=0.0, multispectral=1.0)
+    audio = sound(model, 100, batch=8)
+    weights = weights_of(model, audio)
+    total, (_, metrics) = jax.eval_shape(
+        objective(model), weights.params, weights.codebooks, audio, jax.random.key(0)
+    )[0]
+    assert total.shape == () and {leaf.shape for leaf in jax.tree.leaves(metrics)} == {()}
+    assert {"recons_loss_l1", "recons_loss_l2", "multispectral_loss_l2"} <= set(metrics)
+
+
 def test_evaluation_moves_no_codebook_and_needs_no_key(stepped: tuple) -> None:
     model, weights, audio, *_, ((trained, (_, metrics)), _) = stepped
     evaluate = jax.jit(

@@ -339,7 +339,7 @@ def _reported(name: str, values: Array) -> dict[str, Array]:
 
 def _weighted(terms: Mapping[str, Array], **weights: float) -> Array:
     """The weighted sum; a term without weight costs no backward pass."""
-    return sum((w * terms[name] for name, w in weights.items() if w), start=jnp.float32(0.0))
+    return sum((w * terms[name] for name, w in weights.items() if w), start=jnp.zeros_like(terms["l2"]))
 
 
 def _analyse(model: VQVAE, params: Params, audio: Array, level: int) -> Array:
