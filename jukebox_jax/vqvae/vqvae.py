@@ -339,7 +339,8 @@ def _reported(name: str, values: Array) -> dict[str, Array]:
 
 def _weighted(terms: Mapping[str, Array], **weights: float) -> Array:
     """The weighted sum; a term without weight costs no backward pass."""
-    return sum((w * terms[name] for name, w in weights.items() if w), start=jnp.zeros_like(terms["l2"]))
+    none = jnp.zeros_like(terms["commit"])
+    return sum((w * terms[name] for name, w in weights.items() if w), start=none)
 
 
 def _analyse(model: VQVAE, params: Params, audio: Array, level: int) -> Array:
