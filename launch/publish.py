@@ -16,6 +16,7 @@ from absl import flags
 
 OUT = flags.DEFINE_string("out", None, "The new stage's directory.", required=True)
 NOTES = flags.DEFINE_string("notes", None, "A Markdown file for the end of the card.")
+SOURCE = flags.DEFINE_string("source", "", "What to call the songs; by default as the config.")
 LICENCE = flags.DEFINE_string("licence", "Apache-2.0", "Of the weights.")
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     if len(command.words) != 1:
         raise ValueError("give one stage: python launch/publish.py DIR --out DIR")
     notes = pathlib.Path(NOTES.value).read_text() if NOTES.value else ""
-    count = card.publish(command.words[0], OUT.value, notes, LICENCE.value)
+    count = card.publish(command.words[0], OUT.value, notes, LICENCE.value, SOURCE.value)
     logging.info("%s: %d parameters, and %s", OUT.value, count, card.CARD)
 
 

@@ -2,7 +2,7 @@
 # Trains the small model in jukebox_jax/shipped again, from nothing: songs of the procedural band,
 # the VQ-VAE, their codes, the priors of both levels, and what is published of them.
 #   bash launch/shipped.sh OUT
-# About two hours on two CPU cores. Run it again and it goes on where it stopped; OUT/published then
+# About forty minutes on two CPU cores. Run it again and it goes on where it stopped; OUT/published then
 # holds what jukebox_jax/shipped holds.
 set -euo pipefail
 out=$(realpath -m "${1:?give the folder in which to train}")
@@ -18,5 +18,5 @@ songs="band:songs=192,seconds=40"
   --config.stage.vqvae="$out/vqvae" --config.data.source="$out/codes"
 for stage in vqvae level_1 level_0; do
   [ -e "$out/published/$stage/config.json" ] || "$python" launch/publish.py "$out/$stage" \
-    --out "$out/published/$stage" --notes jukebox_jax/shipped/NOTES.md
+    --out "$out/published/$stage" --notes jukebox_jax/shipped/NOTES.md --source "$songs"
 done

@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         **stage.config,
         "model": {name: getattr(stage.model, name) for name in counting.PRIOR_FIELDS},
         "signals": {"artist": {"kind": "label", "size": 4}},
-        "data": {"source": "songs", "batch": 4, "seed": 3},
+        "data": {"source": "/home/ada/songs", "batch": 4, "seed": 3},
         "run": {"steps": 20, "seed": 0},
     }
     model = models.build(config)
@@ -81,6 +81,7 @@ def test_the_card_says_what_the_record_says(trained: pathlib.Path, tmp_path: pat
     assert "| step | loss | bits a code |" in said and "| 20 | 3.000 | 4.328 |" in said
     assert "| 30 |" not in said
     assert said.endswith("## Limits\n\nIt only counts.\n")
+    assert "ada" not in (tmp_path / "out" / "config.json").read_text()
     kept = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in kept] == [10, 10, 20]
 

@@ -5,8 +5,10 @@ cannot say more than is known. What a person has to add, what it is for and what
 given as notes. Nothing here trains or samples.
 """
 
+import dataclasses
 import json
 import math
+import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +35,11 @@ _FIGURES = {  # of a record's lines, how the card calls them
 
 
 def publish(
-    directory: epath.PathLike, out: epath.PathLike, notes: str = "", licence: str = "Apache-2.0"
+    directory: epath.PathLike,
+    out: epath.PathLike,
+    notes: str = "",
+    licence: str = "Apache-2.0",
+    source: str = "",
 ) -> int:
     """Writes a stage without what only its training needs: averaged weights, config, names, card.
 
@@ -42,6 +48,8 @@ def publish(
       out: the new stage's directory.
       notes: Markdown for the card: what the stage is for, what it is not, where its songs are from.
       licence: of the weights. What stems from a released checkpoint keeps that one's.
+      source: what to call the songs that it was trained on; by default as its config does, of
+        which only the last name is kept where it is a path of this machine.
 
     Returns:
       How many parameters it has.
@@ -57,7 +65,7 @@ def publish(
             f"licence={licence!r}: {directory} stems from a released checkpoint and keeps its "
             "licence; leave it out"
         )
-    config = {key: value for key, value in stage.config.items() if key != "lora"}
+    config = _without_paths(stage.config, source)
     parts: dict[str, Any] = {"params": stage.weights}
     if isinstance(stage.model, VQVAE):
         parts = {"params": stage.weights.params, "codebooks": stage.weights.codebooks}
@@ -73,7 +81,8 @@ def publish(
     if record:
         (folder / METRICS).write_text(record)
     data = checkpoint.read_json(directory, "data.json", missing={})
-    (folder / CARD).write_text(card(stage, lines, data, notes, licence))
+    told = dataclasses.replace(stage, config=config)
+    (folder / CARD).write_text(card(told, lines, data, notes, licence))
     return parameters(stage)
 
 
@@ -132,6 +141,21 @@ def card(
     if notes.strip():
         rows += ["", notes.strip()]
     return "\n".join(rows) + "\n"
+
+
+def _without_paths(config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A config of weights alone, that names no folder of this machine."""
+    kept = {key: value for key, value in config.items() if key != "lora"}
+    kept["stage"] = dict(kept["stage"])
+    if kept["stage"].get("vqvae"):
+        kept["stage"]["vqvae"] = pathlib.PurePath(kept["stage"]["vqvae"]).name
+    for section, key in (("data", "source"), ("run", "start_from")):
+        given = (kept.get(section) or {}).get(key)
+        if key == "source" and source:
+            kept[section] = {**(kept.get(section) or {}), key: source}
+        elif isinstance(given, str) and not given.startswith(("band:", "tfds:")):
+            kept[section] = {**kept[section], key: pathlib.PurePath(given).name}
+    return kept
 
 
 def _bitrates(model: VQVAE, rate: int) -> list[float]:
