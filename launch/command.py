@@ -9,9 +9,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-# What XLA and TensorFlow say of their own is not for users: a kept program makes XLA print pages of
-# processor features as an error each time it is loaded. What goes wrong is raised all the same.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow only reads files here
 
 from absl import app, flags
 
@@ -61,6 +59,9 @@ def keep_compiled_programs() -> None:
         kept = home / "jukebox_jax" / f"compiled-{jaxlib.__version__}"
         jax.config.update("jax_compilation_cache_dir", str(kept))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # On some CPUs XLA prints pages of processor features, as an error, for each program that it had
+    # kept and takes (jax-ml/jax#38445). What goes wrong is raised all the same.
+    jax.config.update("jax_logging_level", "CRITICAL")
 
 
 def speak_once() -> None:
