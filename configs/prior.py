@@ -227,8 +227,9 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             remat="none",
             dtype="float32",
         )
-        config.signals.artist.size = 8
-        config.signals.genre.update(size=8, most=1)
+        # Told at every code, not at the first alone: a small prior learns to listen at once.
+        config.signals.artist = dict(kind="track", size=8, rate=16000)
+        config.signals.genre = dict(kind="track", size=8, rate=16000)
         config.signals.timing.update(
             bins=32, minimum_seconds=8.0, maximum_seconds=120.0, rate=16000
         )
@@ -241,11 +242,11 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=200, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=150, beta2=0.98, average_decay=0.99
         )
         config.mesh.fsdp = 1
         config.run.update(
-            steps=600, log_every=20, evaluate_every=150, examples_every=0, checkpoint_every=100
+            steps=400, log_every=20, evaluate_every=150, examples_every=0, checkpoint_every=100
         )
     elif size != "5b":
         sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny, tiny_lyrics, tiny_signals and band"

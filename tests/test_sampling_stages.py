@@ -101,3 +101,10 @@ def test_labels_leave_out_what_is_empty_and_ask_for_what_is_needed() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             stages.labels(fields, {**given, **change})
+
+
+def test_a_name_that_one_level_reads_over_time_is_asked_for_as_a_name() -> None:
+    over_time = stages.Field("artist", "values", ("ada", "bo"), needed=True)
+    name = stages.Field("artist", "names", ("bo", "eve"), most=5)
+    for both in (stages._both(over_time, name), stages._both(name, over_time)):
+        assert both == stages.Field("artist", "names", ("bo",), needed=True)

@@ -203,10 +203,15 @@ def _field(name: str, signal: Any, words: Vocabulary | Alphabet | None) -> Field
 
 
 def _both(one: Field, other: Field) -> Field:
-    """A field that two levels read: only names that both know."""
+    """A field that two levels read: only names that both know, one at a time if one needs that."""
+    kind = "names" if "names" in (one.kind, other.kind) else one.kind
     shared = tuple(name for name in one.choices if name in set(other.choices))
     return dataclasses.replace(
-        one, choices=shared, most=min(one.most, other.most), needed=one.needed or other.needed
+        one,
+        kind=kind,
+        choices=shared,
+        most=min(one.most, other.most),
+        needed=one.needed or other.needed,
     )
 
 
