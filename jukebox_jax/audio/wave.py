@@ -188,9 +188,9 @@ def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
     """
     if audio.shape[1] == 1:
         return audio
-    mixed = audio.mean(axis=1, keepdims=True)
-    if audio.shape[1] == 2:
-        mixed = np.float32(left) * audio[:, :1] + np.float32(1 - left) * audio[:, 1:]
+    mixed = np.float32(left) * audio[:, :1] + np.float32(1 - left) * audio[:, 1:2]
+    if audio.shape[1] > 2:
+        mixed = audio.mean(axis=1, keepdims=True)
     return mixed.astype(np.float32, copy=False)
 
 

@@ -154,13 +154,7 @@ def _window(
     alphabet: Alphabet | None,
     allow_unknown: bool,
 ) -> np.ndarray:
-    if alphabet is None:
-        raise LabelError(f"signal {name!r} has no alphabet: give one under its name")
-    if alphabet.size > signal.size:
-        raise LabelError(
-            f"{name}: an alphabet of size {alphabet.size}, but the signal has size={signal.size}: "
-            "this alphabet belongs to another model"
-        )
+    alphabet = lyrics.check(name, alphabet, signal.size)
     try:
         return lyrics.encode(
             lyrics.Lyric.of(song.labels, name, seconds=span.total / signal.rate),

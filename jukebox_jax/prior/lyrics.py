@@ -19,8 +19,8 @@ from jukebox_jax.prior.alphabet import PADDING, Alphabet, Encoded
 from jukebox_jax.prior.timed import Piece
 from jukebox_jax.prior.vocabulary import LabelError
 
-__all__ = ["Alphabet", "Encoded", "LabelError", "Lyric", "aligned", "encode", "encoded", "indices"]
-__all__ += ["plain", "timed_indices", "window", "window_indices"]
+__all__ = ["Alphabet", "Encoded", "LabelError", "Lyric", "aligned", "check", "encode", "encoded"]
+__all__ += ["indices", "plain", "timed_indices", "window", "window_indices"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,27 @@ def plain(value: Any) -> str:
       LabelError: what `Lyric.read` raises.
     """
     return Lyric.read(value).text
+
+
+def check(name: str, alphabet: Alphabet | None, size: int) -> Alphabet:
+    """An alphabet that a signal can read with.
+
+    Args:
+      name: of the signal.
+      alphabet: what it was given.
+      size: rows of its table.
+
+    Raises:
+      LabelError: the alphabet is missing, or another model's.
+    """
+    if alphabet is None:
+        raise LabelError(f"signal {name!r} has no alphabet: give one under its name")
+    if alphabet.size > size:
+        raise LabelError(
+            f"{name}: an alphabet of size {alphabet.size}, but the signal has size={size}: "
+            "this alphabet belongs to another model"
+        )
+    return alphabet
 
 
 @functools.lru_cache(maxsize=256)

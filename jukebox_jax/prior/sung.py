@@ -51,19 +51,13 @@ class Sung:
           LabelError: lyrics that cannot be read, or of which the alphabet can say nothing, unless
             unknown labels are allowed; or an alphabet that is missing or another one.
         """
-        if vocabulary is None:
-            raise LabelError(f"signal {name!r} has no alphabet: give one under its name")
-        if vocabulary.size > self.size:
-            raise LabelError(
-                f"{name}: an alphabet of size {vocabulary.size}, but the signal has "
-                f"size={self.size}: this alphabet belongs to another model"
-            )
+        alphabet = lyrics.check(name, vocabulary, self.size)
         total = span.total / self.rate
         try:
             lyric = lyrics.Lyric.of(song.labels, name, seconds=total)
         except LabelError as error:
             raise LabelError(f"{name} of {of(song)}: {error}") from None
-        found = lyrics.encoded(lyric.text, vocabulary)
+        found = lyrics.encoded(lyric.text, alphabet)
         if not len(found.tokens):
             if lyric.text.strip() and not allow_unknown:
                 raise LabelError(
