@@ -98,3 +98,53 @@ def test_logits_of_a_step_are_close_and_no_scaled_kernel_is_formed() -> None:
     text = step.lower(held).as_text()
     wide = [line for line in text.splitlines() if "multiply" in line and "64x64xf32" in line]
     assert not wide and re.search(r"tensor<64x64xi8>", text)
+
+
+@pytest.mark.parametrize("on_host", [True, False])
+def test_turned_kernels_give_the_same_codes_their_bits_and_steps(
+    on_host: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "DEEP", 64)
+    weights = flat() if on_host else jax.device_put(flat())
+    plain = prior.unstack(MODEL, weights)
+    turned = prior.for_decoding(MODEL, weights, "cpu")
+    assert prior.for_decoding(MODEL, weights, "gpu").keys() == plain.keys()
+    before, after = (tree["transformer"]["layer_1"] for tree in (plain, turned))
+    np.testing.assert_array_equal(after["mlp"]["up"]["turned"], before["mlp"]["up"]["kernel"].T)
+    assert "kernel" not in after["mlp"]["up"] and "turned" in after["attention"]["query_key_value"]
+    assert "kernel" in after["attention"]["out"]  # of 16 inputs
+    leaf = after["mlp"]["up"]["turned"]
+    assert isinstance(leaf, np.ndarray) == on_host
+    again = prior.for_decoding(MODEL, turned, "cpu")
+    jax.tree.map(np.testing.assert_array_equal, again, turned)
+    bits = jax.jit(prior.bits, static_argnums=0)
+    assert float(bits(MODEL, turned, CODES, {})) == pytest.approx(
+        float(bits(MODEL, plain, CODES, {})), rel=1e-6
+    )
+    for batch in (1, 3):
+        code, found = jnp.arange(batch), []
+        for params in (plain, turned):
+            conditions, cache = prior.condition(MODEL, params, {}), prior.empty(MODEL, batch)
+            found.append(prior.step(MODEL, params, code, conditions, cache, 0)[0])
+        np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
+def test_kernels_of_other_types_are_not_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "DEEP", 64)
+    stage = Stage(MODEL, flat(), {"stage": {"kind": "prior"}})
+    for name in ("bfloat16", "int8"):
+        held = models.held_as(stage, name)
+        laid = prior.for_decoding(held.model, held.weights, "cpu")
+        assert "kernel" in laid["transformer"]["layer_0"]["mlp"]["up"], name
+
+
+def test_a_turned_kernel_is_read_where_it_lies() -> None:
+    kernel = jax.ShapeDtypeStruct((96, 512), jnp.float32)
+    bias = jax.ShapeDtypeStruct((96,), jnp.float32)
+    dense = linear.Dense(96, dtype="float32", kernel_init=nn.initializers.zeros)
+    params = {"params": {"turned": kernel, "bias": bias}}
+    for batch in (1, 4):
+        x = jax.ShapeDtypeStruct((batch, 512), jnp.float32)
+        text = jax.jit(dense.apply).lower(params, x).compile().as_text()
+        made = re.findall(r"= f32\[(?:96,512|512,96)\]\S* (\w+)\(", text)
+        assert set(made) <= {"parameter"}, text

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import conditioning as doors
-from jukebox_jax.prior import transformer
+from jukebox_jax.prior import linear, transformer
 from jukebox_jax.prior.conditioning import Conditioning
 from jukebox_jax.prior.module import Prior as Prior
 from jukebox_jax.prior.transformer import Cache
@@ -122,6 +122,18 @@ def unstack(model: Prior, params: Params) -> dict[str, Any]:
         lambda path, leaf: leaf if _stays(path, leaf) else leaf.astype(jnp.dtype(model.dtype)),
         flat,
     )
+
+
+def for_decoding(model: Prior, params: Params, platform: str) -> dict[str, Any]:
+    """Parameters as `unstack` gives them, laid out as a platform reads them fastest.
+
+    Args:
+      model: the prior.
+      params: its parameters, stacked, unstacked or quantised.
+      platform: where they will lie: "cpu" (see `linear.turn`), "gpu", "tpu".
+    """
+    flat = unstack(model, params)
+    return linear.turn(flat) if platform == "cpu" else flat
 
 
 def bits(

@@ -187,7 +187,8 @@ def _decode(size: str, batch: int, name: str, dtype: str) -> Work:
 
 
 def _ready(model: Prior, batch: int) -> tuple[Any, Any, Any, Any]:
-    params = jax.device_put(prior.unstack(model, _random(prior.abstract(model))))
+    weights = _random(prior.abstract(model))
+    params = jax.device_put(prior.for_decoding(model, weights, jax.default_backend()))
     conditioning = prior.condition(model, params, {}, None)
     keys = jax.vmap(jax.random.key)(jnp.arange(batch))
     return params, conditioning, keys, _codes(batch, model.context, model.bins)

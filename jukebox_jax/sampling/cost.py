@@ -187,7 +187,7 @@ def _measure(
 ) -> Time:
     model, stage = _model(jukebox, step), jukebox.priors[step.level]
     assert stage is not None
-    params = jax.device_put(prior.unstack(model, stage.weights))
+    params = jax.device_put(prior.for_decoding(model, stage.weights, jax.default_backend()))
     how = steering.drawing(step, model, songs, jukebox.rate)
     group = windows.groups(_known(plan, step), settings.batch)[0]
     guided = how.guided(group[0])

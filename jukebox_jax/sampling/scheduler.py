@@ -235,7 +235,9 @@ def _place(work: Work, floor: _Floor, device: Any) -> tuple[Any, Any]:
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), floor.step.level))(
         np.array(work.plan.seeds, np.uint32)
     )
-    return jax.device_put((prior.unstack(floor.stage.model, floor.stage.weights), keys), device)
+    platform = jax.default_backend() if device is None else device.platform
+    params = prior.for_decoding(floor.stage.model, floor.stage.weights, platform)
+    return jax.device_put((params, keys), device)
 
 
 def _ready(floor: _Floor, held: Sequence[np.ndarray]) -> tuple[_Lane, ...]:
