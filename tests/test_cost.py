@@ -6,6 +6,7 @@ import counting
 import jax
 import pytest
 
+from jukebox_jax import models
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.prior import prior
@@ -24,7 +25,7 @@ def planned(jukebox: Jukebox) -> plans.Plan:
 
 def test_memory_follows_from_shapes() -> None:
     box = counting.noisy()
-    costs = cost.memory(box, planned(box), SETTINGS)
+    costs = cost.memory(box, SONGS, planned(box), SETTINGS)
     assert [one.level for one in costs] == [2, 1, 0]
     assert [one.codes for one in costs] == [40, 80, 160]
     assert [one.windows for one in costs] == [3, 9, 19]
@@ -45,7 +46,7 @@ def test_a_released_size_is_reckoned_without_its_weights() -> None:
     stage = Stage(model, shapes, {"stage": {"kind": "prior", "level": 2, "rate": counting.RATE}})
     box = dataclasses.replace(box, priors=(None, None, stage))
     plan = plans.plan(box, SONGS[:1], 100.0, settings=SETTINGS)
-    (found,) = cost.memory(box, plan, SETTINGS)
+    (found,) = cost.memory(box, SONGS[:1], plan, SETTINGS)
     bytes_of_a_song = 24 * 480 * 2 * 2 * (128 + 2 * 128 + 8192)
     assert found.caches == bytes_of_a_song
     assert 1.59e9 < found.weights < 1.63e9
@@ -53,9 +54,28 @@ def test_a_released_size_is_reckoned_without_its_weights() -> None:
         cost.check([found], 10**9)
 
 
+def test_a_guided_song_is_held_twice_and_whole_numbers_take_a_quarter() -> None:
+    box = counting.noisy()
+    stage = box.priors[2]
+    assert stage is not None
+    free = dataclasses.replace(stage, model=stage.model.clone(label_dropout=0.1))
+    free = models.held_as(free, "int8")
+    other = dataclasses.replace(box, priors=(*box.priors[:2], free))
+    labels = {"artist": "ada", "levels": {"2": {"guidance": 3.0}}}
+    songs = (*SONGS[:2], dataclasses.replace(SONGS[2], labels=labels))
+    before, after = (cost.memory(one, SONGS, planned(box), SETTINGS)[0] for one in (box, other))
+    guided = cost.memory(other, songs, planned(box), SETTINGS)[0]
+    assert after.weights == sum(leaf.nbytes for leaf in jax.tree.leaves(free.weights))
+    assert after.weights < before.weights
+    assert guided.caches == 2 * after.caches and guided.songs == after.songs == 2
+    assert guided.conditioning == 2 * after.conditioning and guided.reading == 2 * after.reading
+    with pytest.raises(ValueError, match="guidance at level 2: its prior was trained without"):
+        cost.memory(box, songs, planned(box), SETTINGS)
+
+
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     box = counting.noisy()
-    costs = cost.memory(box, planned(box), SETTINGS)
+    costs = cost.memory(box, SONGS, planned(box), SETTINGS)
     cost.check(costs, None)
     cost.check(costs, max(one.bytes for one in costs))
     one = costs[0]
@@ -69,7 +89,7 @@ def test_time_is_measured_and_told() -> None:
     box = counting.noisy()
     plan = planned(box)
     times = cost.calibrate(box, SONGS, plan, SETTINGS)
-    costs = cost.memory(box, plan, SETTINGS)
+    costs = cost.memory(box, SONGS, plan, SETTINGS)
     for one, of in zip(times, costs, strict=True):
         assert one.total == pytest.approx(
             of.groups * (of.windows * one.window + of.codes * one.code)

@@ -69,15 +69,18 @@ class Time:
     total: float
 
 
-def memory(jukebox: Jukebox, plan: Plan, settings: Settings) -> tuple[LevelCost, ...]:
+def memory(
+    jukebox: Jukebox, songs: Sequence[Song], plan: Plan, settings: Settings
+) -> tuple[LevelCost, ...]:
     """What each level takes on the device that samples it, top first; nothing is computed.
 
     Args:
       jukebox: the stages.
+      songs: as for `compose.sample`; one that is guided is held twice, with labels and without.
       plan: the recording.
       settings: how codes are drawn; batch is read.
     """
-    return tuple(_level(jukebox, plan, step, settings.batch) for step in plan.levels)
+    return tuple(_level(jukebox, songs, plan, step, settings.batch) for step in plan.levels)
 
 
 def check(costs: Sequence[LevelCost], limit: int | None) -> None:
@@ -126,7 +129,7 @@ def calibrate(
       plan: the recording.
       settings: how codes are drawn.
     """
-    costs = memory(jukebox, plan, settings)
+    costs = memory(jukebox, songs, plan, settings)
     return tuple(
         _measure(jukebox, songs, plan, settings, step, cost)
         for step, cost in zip(plan.levels, costs, strict=True)
@@ -153,27 +156,31 @@ def table(plan: Plan, rate: int, costs: Sequence[LevelCost], times: Sequence[Tim
     return "\n".join(rows)
 
 
-def _level(jukebox: Jukebox, plan: Plan, step: Level, batch: int) -> LevelCost:
-    model = _model(jukebox, step)
+def _level(
+    jukebox: Jukebox, songs: Sequence[Song], plan: Plan, step: Level, batch: int
+) -> LevelCost:
+    model, stage = _model(jukebox, step), jukebox.priors[step.level]
+    assert stage is not None
     known = _known(plan, step)
     groups = windows.groups(known, batch)
-    songs = len(groups[0])
+    how = steering.drawing(step, model, songs, jukebox.rate)
+    held = len(groups[0]) * (1 + any(map(how.guided, range(len(songs)))))  # rows on the device
     laid = windows.windows(step.total, step.context, step.hop, min(known))
-    weights = jax.eval_shape(lambda tree: prior.unstack(model, tree), prior.abstract(model))
+    weights = jax.eval_shape(lambda tree: prior.unstack(model, tree), stage.weights)
     item = jnp.dtype(model.dtype).itemsize
     positions = model.prefix + model.context
     # The widest of a layer: what comes in, its norm, the MLP's hidden values, in float32.
     wide = positions * (2 * model.width + int(model.mlp_width * model.width))
     return LevelCost(
         level=step.level,
-        songs=songs,
+        songs=len(groups[0]),
         groups=len(groups),
         codes=step.total - min(known),
         windows=len(laid),
         weights=_bytes(weights),
-        caches=_bytes(jax.eval_shape(lambda: prior.empty(model, songs))),
-        conditioning=songs * positions * model.width * item,
-        reading=4 * songs * wide,
+        caches=_bytes(jax.eval_shape(lambda: prior.empty(model, held))),
+        conditioning=held * positions * model.width * item,
+        reading=4 * held * wide,
     )
 
 

@@ -69,7 +69,7 @@ def run(
     if wanted.align:
         attended.level_with_lyrics(asked.jukebox)
     planned = _plan(asked)
-    cost.check(cost.memory(asked.jukebox, planned, asked.settings), cost.available())
+    cost.check(cost.memory(asked.jukebox, asked.songs, planned, asked.settings), cost.available())
     record = records.make(config, asked, planned, folder)
     codes = list(asked.codes)
     goes_on = _goes_on(folder, record, overwrite)
@@ -196,7 +196,7 @@ def plan(config: Mapping[str, Any]) -> str:
     """
     asked = request.load(request.read(config))
     planned = _plan(asked)
-    costs = cost.memory(asked.jukebox, planned, asked.settings)
+    costs = cost.memory(asked.jukebox, asked.songs, planned, asked.settings)
     cost.check(costs, cost.available())
     times = cost.calibrate(asked.jukebox, asked.songs, planned, asked.settings)
     return cost.table(planned, asked.jukebox.rate, costs, times)
