@@ -164,3 +164,13 @@ def test_json_into_a_place_that_is_no_directory(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(checkpoint.CheckpointError, match="config.json cannot be written"):
         checkpoint.write_json(tmp_path / "file", "config.json", {})
+
+
+def test_the_record_of_a_run_is_read_up_to_a_line_that_was_cut_short(
+    tmp_path: pathlib.Path,
+) -> None:
+    assert checkpoint.history(tmp_path) == []
+    whole = '{"step": 1, "train/loss": 2.5}\n{"step": 2, "train/loss": NaN}\n'
+    (tmp_path / checkpoint.METRICS).write_text(whole + 'null\n{"train/loss": 1}\n{"step": 3, "tra')
+    lines = checkpoint.history(tmp_path)
+    assert [line["step"] for line in lines] == [1, 2] and lines[0]["train/loss"] == 2.5

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jukebox_jax.audio import wave
+from jukebox_jax.checkpoint import METRICS
 from jukebox_jax.training import journal as journal_module
-from jukebox_jax.training.journal import METRICS, Journal
+from jukebox_jax.training.journal import Journal
 
 
 def lines(folder: pathlib.Path) -> list[dict]:

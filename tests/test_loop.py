@@ -15,8 +15,8 @@ import pytest
 import jukebox_jax as jb
 from jukebox_jax import checkpoint, models
 from jukebox_jax.audio import song, wave
+from jukebox_jax.checkpoint import METRICS
 from jukebox_jax.training import evaluation, journal, loop
-from jukebox_jax.training.journal import METRICS
 
 ROOT = pathlib.Path(__file__).parent.parent
 ONE = jax.devices()[:1]  # compiles fastest; the mesh has a test of its own

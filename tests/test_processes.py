@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from jukebox_jax.audio import song, wave
+from jukebox_jax.checkpoint import METRICS
 from jukebox_jax.training import loop
-from jukebox_jax.training.journal import METRICS
 
 ROOT = pathlib.Path(__file__).parent.parent
 COUNT = int(os.environ.get("JUKEBOX_PROCESSES", "2"))

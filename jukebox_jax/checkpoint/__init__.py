@@ -12,7 +12,9 @@ from jukebox_jax.checkpoint.run import Checkpoints, save_stage
 from jukebox_jax.checkpoint.stage import (
     ALIGNMENT,
     CONFIG,
+    METRICS,
     VOCABULARIES,
+    history,
     latest,
     load,
     parts,
@@ -24,9 +26,11 @@ from jukebox_jax.checkpoint.stage import (
 __all__ = [
     "ALIGNMENT",
     "CONFIG",
+    "METRICS",
     "VOCABULARIES",
     "CheckpointError",
     "Checkpoints",
+    "history",
     "latest",
     "load",
     "parts",

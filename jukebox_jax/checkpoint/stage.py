@@ -18,6 +18,7 @@ from jukebox_jax.checkpoint.disk import CheckpointError
 CONFIG = "config.json"
 VOCABULARIES = "vocabularies.json"
 ALIGNMENT = "alignment.json"
+METRICS = "metrics.jsonl"
 
 _REQUIRED: Any = object()
 
@@ -42,6 +43,24 @@ def read_json(directory: epath.PathLike, name: str, missing: Any = _REQUIRED) ->
         raise CheckpointError(f"{path} is missing: give the directory of a stage") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {disk.reason(error)}") from error
+
+
+def history(directory: epath.PathLike) -> list[dict[str, Any]]:
+    """The lines of a run's record, each with its "step"; none if it has none.
+
+    A line that is being written, or that a crash cut short, is left out.
+    """
+    path = places.located(directory) / METRICS
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+            found.append({**row, "step": int(row["step"])})
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def write_json(directory: epath.PathLike, name: str, value: Any) -> None:

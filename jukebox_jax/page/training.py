@@ -22,7 +22,7 @@ from jukebox_jax.page.document import Blocks
 
 log = logging.getLogger(__name__)
 
-METRICS, EXAMPLES, PARAMETERS = "metrics.jsonl", "examples", "parameters.txt"
+EXAMPLES, PARAMETERS = "examples", "parameters.txt"
 
 _POINTS = 400  # of a curve; more are averaged
 _STEPS, _ITEMS = 8, 4  # of sounds that are shown
@@ -60,12 +60,12 @@ def page(folder: pathlib.Path, blocks: Blocks) -> dict[str, Any]:
         kind = stage["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / checkpoint.CONFIG}: cannot be read ({error})") from None
-    lines = _lines(folder / METRICS)
+    lines = checkpoint.history(folder)
     examples = _examples(folder / EXAMPLES, blocks)
     if not lines and not examples:
         raise ValueError(
-            f"{folder}: there is no {METRICS} and there are no {EXAMPLES}/ to show: only a stage "
-            "that is trained here has a page"
+            f"{folder}: there is no {checkpoint.METRICS} and there are no {EXAMPLES}/ to show: "
+            "only a stage that is trained here has a page"
         )
     rate = f"{stage.get('rate', 0) / 1000:g} kHz"
     what = "VQ-VAE" if kind == "vqvae" else f"Prior of level {stage.get('level', 0)}"
@@ -135,20 +135,6 @@ def thin(points: Sequence[tuple[float, float]], most: int = _POINTS) -> list[lis
         value = float(f"{values.mean():.5g}") if len(values) else None
         thinned.append([int(group[-1, 0]), value])
     return thinned
-
-
-def _lines(file: pathlib.Path) -> list[dict[str, Any]]:
-    """The lines of a run's record, without one that is being written."""
-    if not file.exists():
-        return []
-    found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-            found.append({**row, "step": int(row["step"])})
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
 
 
 def _facts(

@@ -21,7 +21,6 @@ from jukebox_jax import checkpoint
 from jukebox_jax.models import Stage
 from jukebox_jax.vqvae.vqvae import VQVAE
 
-METRICS = "metrics.jsonl"
 CARD = "README.md"
 _NAMES = 12  # of a vocabulary, shown
 _POINTS = 8  # of a curve, shown
@@ -72,14 +71,14 @@ def publish(
     parts = jax.tree.map(jax.numpy.asarray, parts)
     names = {name: one.to_json() for name, one in stage.vocabularies.items()}
     step = checkpoint.latest(directory)
-    lines = [line for line in history(directory) if line["step"] <= step]
+    lines = [line for line in checkpoint.history(directory) if line["step"] <= step]
     checkpoint.save_stage(out, config, parts, names, step=step)
     if stage.alignment:
         checkpoint.write_json(out, checkpoint.ALIGNMENT, dict(stage.alignment))
     folder = epath.Path(out)
     record = "".join(json.dumps(line) + "\n" for line in lines)
     if record:
-        (folder / METRICS).write_text(record)
+        (folder / checkpoint.METRICS).write_text(record)
     data = checkpoint.read_json(directory, "data.json", missing={})
     told = dataclasses.replace(stage, config=config)
     (folder / CARD).write_text(card(told, lines, data, notes, licence))
@@ -90,14 +89,6 @@ def parameters(stage: Stage) -> int:
     """How many numbers a stage has learnt, codebooks apart."""
     weights = stage.weights.params if isinstance(stage.model, VQVAE) else stage.weights
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(weights))
-
-
-def history(directory: epath.PathLike) -> list[dict[str, Any]]:
-    """The lines of a stage's record, none if it has none."""
-    path = epath.Path(directory) / METRICS
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def card(

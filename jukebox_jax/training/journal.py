@@ -19,11 +19,10 @@ import jax
 import numpy as np
 from etils import epath
 
+from jukebox_jax import checkpoint
 from jukebox_jax.audio import wave
 
 log = logging.getLogger(__name__)
-
-METRICS = "metrics.jsonl"
 
 
 class Journal:
@@ -87,7 +86,7 @@ class Journal:
             self._board.close()
 
     def _add(self, line: str) -> None:
-        file = self._folder / METRICS
+        file = self._folder / checkpoint.METRICS
         if not _remote(file):
             with file.open("a") as record:
                 record.write(line)
@@ -96,18 +95,13 @@ class Journal:
         file.write_text("".join(self._lines))
 
     def _keep_until(self, step: int) -> None:
-        file = self._folder / METRICS
+        file = self._folder / checkpoint.METRICS
         if not file.exists():
             return
-        lines = []
-        for line in file.read_text().splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    lines.append(line + "\n")
-            except (json.JSONDecodeError, KeyError):  # a line that a crash cut short
-                continue
+        kept = [line for line in checkpoint.history(self._folder) if line["step"] <= step]
+        lines = [json.dumps(line) + "\n" for line in kept]
         self._lines = lines
-        unfinished = self._folder / f".{METRICS}.part"
+        unfinished = self._folder / f".{checkpoint.METRICS}.part"
         unfinished.write_text("".join(lines))
         unfinished.replace(file)
 
