@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jukebox_jax.audio import wave
-from jukebox_jax.checkpoint import METRICS
+from jukebox_jax.checkpoint import METRICS, CheckpointError
 from jukebox_jax.training import journal as journal_module
 from jukebox_jax.training.journal import Journal
 
@@ -75,3 +75,16 @@ def test_into_a_bucket_files_are_written_whole(
     assert [line["step"] for line in lines(tmp_path)] == [1, 2]
     again.sounds(2, {"tone": np.zeros((1, 400, 1), np.float32)})
     assert wave.load(tmp_path / "examples" / "0000002" / "0_tone.wav", 8000).shape == (400, 1)
+
+
+def test_a_full_disk_is_told_with_the_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, step=0, steps=2, rate=8000)
+
+    def fail(*given: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(journal._folder), "open", fail)
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl cannot be written: No space left"):
+        journal.scalars(1, {"train/loss": 1.0})

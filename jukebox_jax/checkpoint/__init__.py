@@ -21,6 +21,7 @@ from jukebox_jax.checkpoint.stage import (
     read_json,
     weights_part,
     write_json,
+    write_text,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "save_stage",
     "weights_part",
     "write_json",
+    "write_text",
 ]

@@ -74,13 +74,21 @@ def write_json(directory: epath.PathLike, name: str, value: Any) -> None:
     Raises:
       CheckpointError: it cannot be written.
     """
+    write_text(directory, name, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(directory: epath.PathLike, name: str, text: str) -> None:
+    """Writes a file of a stage, whole or not at all; process 0 does it for all.
+
+    Raises:
+      CheckpointError: it cannot be written.
+    """
     if jax.process_index():
         return
     path = places.located(directory) / name
-    text = json.dumps(value, indent=2) + "\n"
+    half = path.parent / f".{name}.half"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.parent / f".{name}.half"
         half.write_text(text)
         half.replace(path)
     except OSError as error:

@@ -88,11 +88,15 @@ class Journal:
     def _add(self, line: str) -> None:
         file = self._folder / checkpoint.METRICS
         if not _remote(file):
-            with file.open("a") as record:
-                record.write(line)
+            try:
+                with file.open("a") as record:
+                    record.write(line)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise checkpoint.CheckpointError(f"{file} cannot be written: {why}") from error
             return
         self._lines.append(line)  # nothing is added to what lies in a bucket: it is written anew
-        file.write_text("".join(self._lines))
+        checkpoint.write_text(self._folder, checkpoint.METRICS, "".join(self._lines))
 
     def _keep_until(self, step: int) -> None:
         file = self._folder / checkpoint.METRICS
@@ -101,9 +105,7 @@ class Journal:
         kept = [line for line in checkpoint.history(self._folder) if line["step"] <= step]
         lines = [json.dumps(line) + "\n" for line in kept]
         self._lines = lines
-        unfinished = self._folder / f".{checkpoint.METRICS}.part"
-        unfinished.write_text("".join(lines))
-        unfinished.replace(file)
+        checkpoint.write_text(self._folder, checkpoint.METRICS, "".join(lines))
 
 
 def _remote(path: epath.Path) -> bool:

@@ -308,6 +308,5 @@ def _write_parameters(settings: Settings, workdir: Any, task: Task, state: Train
     if settings.run.start_from or selection.freeze or selection.rates:
         for line in parts.plan(selection, state.params, task.base):
             log.info("  %s", line)
-    if jax.process_index() == 0:
-        table = parameter_overview.get_parameter_overview(state.params, include_stats=False)
-        (epath.Path(workdir) / PARAMETERS).write_text(table + "\n")
+    table = parameter_overview.get_parameter_overview(state.params, include_stats=False)
+    checkpoint.write_text(workdir, PARAMETERS, table + "\n")
