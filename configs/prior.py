@@ -11,7 +11,7 @@ tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a mi
        cores. tiny_lyrics reads the words as well; tiny_signals is told mood, dynamics, tempo and
        which instruments play, as the band's songs are labelled.
 band   eight seconds of context, told which letter is sung, for `configs/vqvae.py:band`: the top
-       level of `shipped/`, about a quarter of an hour on two CPU cores.
+       level of `shipped/`, about half an hour on two CPU cores.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -235,18 +235,18 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         )
         config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
         config.data.update(
-            source="band:songs=192,seconds=40",
+            source="band:songs=576,seconds=40",
             batch=8,
             held_out=12,
             minimum_seconds=9.0,
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=150, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=800, beta2=0.98, average_decay=0.99
         )
         config.mesh.fsdp = 1
         config.run.update(
-            steps=400, log_every=20, evaluate_every=150, examples_every=0, checkpoint_every=100
+            steps=1800, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
         )
     elif size != "5b":
         sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny, tiny_lyrics, tiny_signals and band"

@@ -146,22 +146,23 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
             remat="none",
             dtype="float32",
         )
-        config.signals.artist.size = 8
-        config.signals.genre.update(size=8, most=1)
+        # Told at every code, not at the first alone: a small prior learns to listen at once.
+        config.signals.artist = dict(kind="track", size=8, rate=16000)
+        config.signals.genre = dict(kind="track", size=8, rate=16000)
         config.signals.above.update(bins=512, width=64, depth=4, dilation_cycle=4, downs=2)
         config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
         config.data.update(
-            source="band:songs=192,seconds=40",
+            source="band:songs=576,seconds=40",
             batch=8,
             held_out=12,
             minimum_seconds=5.0,
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=200, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=500, beta2=0.98, average_decay=0.99
         )
         config.run.update(
-            steps=600, log_every=20, evaluate_every=150, examples_every=0, checkpoint_every=100
+            steps=1200, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
         )
     elif size != "base":
         sizes = "base, small, tiny and band"

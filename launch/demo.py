@@ -144,7 +144,8 @@ def play(out: pathlib.Path, seconds: float, began: float) -> None:
         f"--config.priors={SHIPPED / 'level_0'},{SHIPPED / 'level_1'}",
         f"--config.songs={file}",
         f"--config.seconds={seconds}",
-        "--config.guidance=(1.0,3.0)",
+        "--config.guidance=(3.0,3.0)",
+        "--config.temperature=(0.75,0.95)",
         f"--out={samples}",
     )
     while process.poll() is None and not first.exists():
