@@ -117,7 +117,9 @@ def test_twenty_kills_of_training(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     parts = ("params", "average", "codebooks", "optimizer")
     mine, theirs = (checkpoint.load(one, parts) for one in (whole, broken))
     jax.tree.map(np.testing.assert_array_equal, mine, theirs)
-    assert {line["step"] for line in _lines(whole)} == {line["step"] for line in _lines(broken)}
+    steps = [[line["step"] for line in _lines(one)] for one in (whole, broken)]
+    assert set(steps[0]) <= set(steps[1])  # and the first step after each start
+    assert steps[1] == sorted(steps[1])
 
 
 def test_twenty_kills_of_sampling(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
