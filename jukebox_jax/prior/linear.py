@@ -72,11 +72,7 @@ def turn(params: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
       The tree, where such a kernel is f32[features, width], called `turned`.
     """
-    stack = {
-        name: _turned(part) if name.startswith("layer_") else part
-        for name, part in params["transformer"].items()
-    }
-    return {**params, "transformer": stack}
+    return _of_layers(params, _turned)
 
 
 def quantize(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,11 +85,7 @@ def quantize(params: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
       The tree, where beside each such kernel, i8[width, features], stands f32[features], `scale`.
     """
-    stack = {
-        name: _quantized(part) if name.startswith("layer_") else part
-        for name, part in params["transformer"].items()
-    }
-    return {**params, "transformer": stack}
+    return _of_layers(params, _quantized)
 
 
 def is_quantized(params: Mapping[str, Any]) -> bool:
@@ -101,10 +93,24 @@ def is_quantized(params: Mapping[str, Any]) -> bool:
     return any(leaf.dtype == jnp.int8 for leaf in jax.tree.leaves(params))
 
 
+def _of_layers(
+    params: Mapping[str, Any], change: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """The tree with every linear map of its layers changed, a map at a time."""
+
+    def visit(tree: Mapping[str, Any]) -> dict[str, Any]:
+        if "kernel" in tree:
+            return change(tree)
+        return {key: visit(one) if isinstance(one, Mapping) else one for key, one in tree.items()}
+
+    stack = {
+        name: visit(part) if name.startswith("layer_") else part
+        for name, part in params["transformer"].items()
+    }
+    return {**params, "transformer": stack}
+
+
 def _turned(tree: Mapping[str, Any]) -> dict[str, Any]:
-    if "kernel" not in tree:
-        inner = {key: _turned(one) for key, one in tree.items() if isinstance(one, Mapping)}
-        return {**tree, **inner}
     kernel = tree["kernel"]
     if kernel.shape[0] < DEEP or kernel.dtype != jnp.float32:
         return dict(tree)
@@ -113,9 +119,8 @@ def _turned(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _quantized(tree: Mapping[str, Any]) -> dict[str, Any]:
-    if "kernel" not in tree or "scale" in tree:
-        inner = {key: _quantized(one) for key, one in tree.items() if isinstance(one, Mapping)}
-        return {**tree, **inner}
+    if "scale" in tree:
+        return dict(tree)
     kernel = np.asarray(tree["kernel"], np.float32)
     most = np.abs(kernel).max(axis=0)
     scale = np.where(most > 0, most / LARGEST, 1.0).astype(np.float32)
