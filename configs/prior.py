@@ -234,6 +234,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             bins=32, minimum_seconds=8.0, maximum_seconds=120.0, rate=16000
         )
         config.signals.lyrics = dict(kind="sung", size=48, rate=16000)
+        config.signals.beats = dict(kind="beats", rate=16000)
         config.data.update(
             source="band:songs=576,seconds=40",
             batch=8,

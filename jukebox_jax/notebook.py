@@ -81,7 +81,8 @@ def describe(found: Stages, most: int = 12) -> None:
     for field in found.fields:
         shown = ", ".join(field.choices[:most]) + ", ..." * (len(field.choices) > most)
         shown = shown if field.low is None else f"{field.low:g} to {field.high:g}"
-        print(f"  {field.name}: {shown or 'any text'}")
+        free = "a tempo, or seconds of beats" if field.kind == "beats" else "any text"
+        print(f"  {field.name}: {shown or free}")
 
 
 def choose(found: Stages, **given: Any) -> dict[str, Any]:

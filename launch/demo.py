@@ -27,10 +27,11 @@ SECONDS = flags.DEFINE_float("seconds", None, "Seconds of each new song: 12, or 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SHIPPED = ROOT / "jukebox_jax" / "shipped"
-ASKED = (  # of the shipped model: who plays what, and which words when
+ASKED = (  # of the shipped model: who plays what, how fast, and which words when
     {
         "artist": "Velvet Harbor",
         "genre": "blues",
+        "beats": {"tempo": 100, "metre": 4},
         "lyrics": "[00:03.00]slow rain falls on the harbor\n[00:06.00]and I sing my blues again\n"
         "[00:09.00]oh my heart is getting harder",
         "total_seconds": 40,
@@ -39,6 +40,7 @@ ASKED = (  # of the shipped model: who plays what, and which words when
     {
         "artist": "Neon Orchard",
         "genre": "electro",
+        "beats": {"tempo": 120, "metre": 4},
         "lyrics": "[00:03.00]hey hey dance in the light\n[00:06.00]every color of the night\n"
         "[00:09.00]hey hey hold me tight",
         "total_seconds": 40,
@@ -133,7 +135,8 @@ def play(out: pathlib.Path, seconds: float, began: float) -> None:
     file.write_text("".join(json.dumps(song) + "\n" for song in ASKED))
     print("\n== Songs asked for")
     for song in ASKED:
-        print(f"   {song['artist']}, {song['genre']}: {song['lyrics']!r}")
+        tempo = song["beats"]["tempo"]
+        print(f"   {song['artist']}, {song['genre']}, {tempo} beats a minute: {song['lyrics']!r}")
     first = samples / "level_1" / "item_0.wav"
     process = start(
         f"New songs of {seconds:g} seconds from the shipped model",

@@ -7,7 +7,8 @@ r"""Encodes songs once with a trained VQ-VAE, so that priors train from codes.
 --songs is what config.data.source takes: a folder, a .jsonl or .csv list, tfds:NAME or band:...
 Stop it anywhere: the same command goes on, with the same result. --process=I --processes=N is one
 of N commands, on one machine or many, that each encode a share into the same folder; whichever is
-last completes it. --measure=loudness,tempo,chords adds what a prior's signals of these names need.
+last completes it. --measure=loudness,tempo,beats,chords adds what a prior's signals of these names
+need.
 """
 
 import sys
@@ -31,7 +32,7 @@ PIECE = flags.DEFINE_integer(
 BATCH = flags.DEFINE_integer(
     "batch", None, "Pieces of a song to compute at once; one a device by default.", lower_bound=1
 )
-MEASURE = flags.DEFINE_list("measure", [], "Labels to measure: loudness, tempo, chords.")
+MEASURE = flags.DEFINE_list("measure", [], "Labels to measure: loudness, tempo, beats, chords.")
 MINIMUM = flags.DEFINE_float("minimum_seconds", 0.0, "Shorter songs are left out.")
 
 

@@ -12,7 +12,9 @@ import command
 from absl import flags
 
 SONGS = flags.DEFINE_string("songs", None, "A folder, or a list of songs.", required=True)
-LABELS = flags.DEFINE_list("labels", None, "Of loudness, dynamics, tempo, chords.", required=True)
+LABELS = flags.DEFINE_list(
+    "labels", None, "Of loudness, dynamics, tempo, beats, chords.", required=True
+)
 OUT = flags.DEFINE_string("out", "", "The list to write; by default the folder's manifest.jsonl.")
 THREADS = flags.DEFINE_integer("threads", 4, "Files measured at a time.", lower_bound=1)
 

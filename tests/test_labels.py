@@ -80,6 +80,25 @@ def test_whose_lyrics_songs_have(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
     assert all(np.isnan(one.value) for one in labels._sung(few))  # no three others to tell from
 
 
+def test_beats_are_in_time_with_their_own_song(band: list) -> None:
+    (own,) = labels._in_time(band[:12], RATE, "songs")
+    shifted = [
+        (sound, {**told, "beats": [[second + 0.2, beat] for second, beat in told["beats"]]})
+        for sound, told in band[:12]
+    ]
+    (late,) = labels._in_time(shifted, RATE, "songs")
+    assert own.value > 0.5 > 0.4 > late.value and "against another song's" in own.note
+    assert labels._in_time([(sound, {}) for sound, _ in band[:2]], RATE, "songs") == []
+
+
+def test_the_f_measure_counts_each_beat_once() -> None:
+    told = np.arange(1.0, 5.0)
+    assert labels.f_measure(told + 0.06, told) == 1 and labels.f_measure(told + 0.08, told) == 0
+    assert labels.f_measure(told[::2], told) == pytest.approx(2 * 2 / 6)  # half as fast
+    assert labels.f_measure(np.array([1.0, 1.01, 1.02]), told) == pytest.approx(2 / 7)
+    assert labels.f_measure(np.array([]), told) == 0
+
+
 def test_only_the_bands_labels_are_known() -> None:
     with pytest.raises(ValueError, match="only labels of the procedural band"):
         labels.labels(Subject(singing.jukebox(), (Song("", 8000, {"artist": "Ann"}, 8000),)))

@@ -78,12 +78,14 @@ def test_other_signals_are_numbers_and_values(tmp_path: pathlib.Path) -> None:
         "timing": {"kind": "timing", "bins": 4, "minimum_seconds": 1.0, "maximum_seconds": 9.0},
         "tempo": {"kind": "curve", "minimum": 60.0, "maximum": 200.0, "bins": 4},
         "played": {"kind": "events", "size": 4},
+        "beats": {"kind": "beats"},
     }
     file.write_text(json.dumps(config))
     fields = {field.name: field for field in stages.in_folder(tmp_path).fields}
     assert fields["total_seconds"] == Field("total_seconds", "number", low=1.0, high=9.0)
     assert fields["tempo"].kind == "values" and fields["tempo"].high == 200.0
     assert fields["played"].kind == "values" and fields["played"].needed
+    assert fields["beats"] == Field("beats", "beats")
 
 
 def test_labels_leave_out_what_is_empty_and_ask_for_what_is_needed() -> None:

@@ -1,4 +1,4 @@
-"""What can be heard in a sound and put in place of labels: loudness, tempo and chords.
+"""What can be heard in a sound and put in place of labels: loudness, tempo, beats and chords.
 
 The only importer of librosa, and only when something is measured. A measure goes over a whole song
 once, so that every window of it is told the same; what was measured is remembered by file.
@@ -77,6 +77,25 @@ def tempo(audio: np.ndarray, rate: int) -> float | None:
     return _refined(rises, found, rate / hop)
 
 
+def beats(audio: np.ndarray, rate: int) -> list[float] | None:
+    """The seconds of a sound's beats, as a listener would tap; None where no two are heard.
+
+    Args:
+      audio: f32[samples, channels].
+      rate: samples a second.
+    """
+    librosa = _librosa()
+    hop, size = max(1, round(0.0116 * rate)), _power(rate, 0.093)
+    sound = _at_least(size, audio)
+    rises = librosa.onset.onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
+    if not np.any(rises > 0):
+        return None
+    _, found = librosa.beat.beat_track(
+        onset_envelope=rises, sr=rate, hop_length=hop, trim=False, units="time"
+    )
+    return [round(float(second), 4) for second in found] if len(found) > 1 else None
+
+
 def chroma(audio: np.ndarray, rate: int) -> np.ndarray:
     """How much of each pitch class sounds over a whole sound, from C up.
 
@@ -138,6 +157,7 @@ MEASURES: Mapping[str, Callable[[np.ndarray, int], Any]] = {
     "dynamics": loudness,
     "loudness": loudness,
     "tempo": tempo,
+    "beats": beats,
     "chords": chords,
 }
 """What can be measured, by the label that it stands for."""

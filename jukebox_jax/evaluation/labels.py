@@ -1,8 +1,9 @@
-"""Whether a sampled song has its artist's timbre, its genre's rhythm and its own lyrics.
+"""Whether a sampled song has its artist's timbre, its genre's rhythm, its beats and its lyrics.
 
 The procedural band's labels are known, and it plays as many songs as one likes: a classifier
 learns from songs that went through the VQ-VAE, is tested on others, and then judges sampled songs.
 Its own accuracy, on sound as it is and through the VQ-VAE, stands beside what it says of those.
+Beats are those that a tracker hears, against those that were asked for.
 Lyrics are told by the prior that reads them: codes are taken for those of the lyrics under which
 they cost least.
 """
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jukebox_jax.audio import measure
 from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, words
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
@@ -26,6 +28,7 @@ TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
 
 _TEST = 48  # songs that the classifiers are tested on
 _SHORTEST = 2.0  # seconds of sampled songs in which a rhythm can be heard
+_NEAR = 0.07  # seconds within which a beat counts as found, as is usual
 
 
 def labels(subject: Subject) -> list[Figure]:
@@ -63,6 +66,8 @@ def labels(subject: Subject) -> list[Figure]:
         for name, trait in TRAITS.items()
         for title, both in sets.items()
     ]
+    for title in ("sampled songs", "other songs through the VQ-VAE", "other songs as they are"):
+        found += _in_time(sets[title][1], box.rate, title)
     return found + _sung(subject)
 
 
@@ -113,6 +118,36 @@ def _judged(
     title = f"{name}, by {trait.__name__}: {title}"
     note = f"chance {100 / len(judge.names):.0f} %; learnt from {len(learnt)} songs"
     return figures.of_share("labels", title, right, len(known), note=note)
+
+
+def _in_time(songs: Heard, rate: int, title: str) -> list[Figure]:
+    """How well the beats that are heard are those of the labels, where songs have any."""
+    told = [np.array(labels["beats"])[:, 0] for _, labels in songs if labels.get("beats")]
+    if len(told) < len(songs) or len(songs) < 2:
+        return []
+    scores: list[np.ndarray] = []
+    others: list[float] = []
+    for index, (sound, _) in enumerate(songs):
+        heard = np.array(measure.beats(sound[:, None], rate) or [])
+        own, other = (beats[beats < len(sound) / rate] for beats in (told[index], told[index - 1]))
+        scores.append(np.array([f_measure(heard, own)]))
+        others.append(f_measure(heard, other))
+    note = f"{np.mean(others):.2f} against another song's; within {1000 * _NEAR:.0f} ms, of 1"
+    return [figures.of_songs("labels", f"beats, F-measure: {title}", scores, note=note)]
+
+
+def f_measure(heard: np.ndarray, told: np.ndarray) -> float:
+    """How well two lists of ascending seconds agree, from 0 to 1, as beat trackers are judged.
+
+    Source: Dixon, Evaluation of the audio beat tracking system BeatRoot, 2007, equation 1.
+    """
+    hits, at = 0, 0
+    for second in told:  # each beat that is heard counts for one that was told at most
+        while at < len(heard) and heard[at] < second - _NEAR:
+            at += 1
+        if at < len(heard) and heard[at] <= second + _NEAR:
+            hits, at = hits + 1, at + 1
+    return 2 * hits / max(1, len(heard) + len(told))
 
 
 def _sung(subject: Subject) -> list[Figure]:

@@ -2,9 +2,9 @@
 
 A signal enters by one of four doors: `start` (in place of the code before the first), `track`
 (added at every position), `memory` (attended to) or `prefix` (in front of the codes, in one
-sequence with them). The records of its kinds stand in `signals`, `curves`, `sung` and
-`lyric_signals`; here a config line becomes a record, a song's labels become arrays, and arrays are
-embedded and summed door by door. Nothing here knows of codes to come.
+sequence with them). The records of its kinds stand in `signals`, `curves`, `beat`,
+`sung` and `lyric_signals`; here a config line becomes a record, a song's labels become arrays, and
+arrays are embedded and summed door by door. Nothing here knows of codes to come.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from jax import Array
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import alphabet, mixture, schedule
 from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.beat import Beats
 from jukebox_jax.prior.curves import Curve, Events, Track
 from jukebox_jax.prior.lyric_signals import Lyrics, LyricsPrefix
 from jukebox_jax.prior.mixture import Mixture
@@ -29,9 +30,9 @@ from jukebox_jax.prior.signals import UNUSED, Codes, Label, Signal, Timing
 from jukebox_jax.prior.sung import Sung
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
-__all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Codes", "Conditioner", "Conditioning"]
-__all__ += ["Curve", "Events", "Label", "LabelError", "Lyrics", "LyricsPrefix", "Signal"]
-__all__ += ["Sung", "Timing", "Track", "Vocabulary"]
+__all__ = ["KINDS", "UNKNOWN", "UNUSED", "Alphabet", "Beats", "Codes", "Conditioner"]
+__all__ += ["Conditioning", "Curve", "Events", "Label", "LabelError", "Lyrics", "LyricsPrefix"]
+__all__ += ["Signal", "Sung", "Timing", "Track", "Vocabulary"]
 __all__ += ["drop", "encode", "example", "hides", "lyrics_of", "make", "vocabulary_from_json"]
 __all__ += ["without"]
 
@@ -42,13 +43,14 @@ KINDS: dict[str, type] = {
     "curve": Curve,
     "track": Track,
     "events": Events,
+    "beats": Beats,
     "sung": Sung,
     "lyrics": Lyrics,
     "lyrics_prefix": LyricsPrefix,
 }
 """The kinds of signals by the name that a config calls them."""
 
-_HIDDEN = (Label, Curve, Track, Events, Sung)  # what label dropout hides
+_HIDDEN = (Label, Curve, Track, Events, Beats, Sung)  # what label dropout hides
 _TEXT = (Lyrics, LyricsPrefix)
 
 
@@ -165,12 +167,18 @@ def vocabulary_from_json(value: Mapping[str, Any]) -> Vocabulary | Alphabet:
 def drop(
     signals: tuple[tuple[str, Any], ...], labels: Mapping[str, Array], rate: float, key: Array
 ) -> dict[str, Array]:
-    """Replaces all labels of a part of the batch by the reserved 0, so that it is learnt too."""
+    """Replaces all labels of a part of the batch by the reserved 0, so that it is learnt too.
+
+    Beats are also hidden alone, as often: a song may come without them.
+    """
     dropped = dict(labels)
     for name, signal in signals:
         if isinstance(signal, _HIDDEN):
             values = labels[name]
             lost = jax.random.bernoulli(key, rate, (values.shape[0], 1))  # one draw for all labels
+            if isinstance(signal, Beats):
+                alone = jax.random.fold_in(key, 1)
+                lost |= jax.random.bernoulli(alone, rate, (values.shape[0], 1))
             lost = lost.reshape(-1, *(1 for _ in values.shape[1:]))
             dropped[name] = jnp.where(lost, signal.nothing(), values)
     return dropped
@@ -220,7 +228,7 @@ def example(
             above = jnp.zeros((batch, context // signal.factor), jnp.int32)
         elif isinstance(signal, Label):
             labels[name] = jnp.zeros((batch, signal.most), jnp.int32)
-        elif isinstance(signal, (Curve, Track, Sung)):
+        elif isinstance(signal, (Curve, Track, Beats, Sung)):
             labels[name] = jnp.zeros((batch, context), jnp.int32)
         elif isinstance(signal, Events):
             labels[name] = jnp.zeros((batch, context, signal.size), jnp.uint8)

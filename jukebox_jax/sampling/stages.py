@@ -14,6 +14,7 @@ from jukebox_jax import checkpoint, models
 from jukebox_jax.prior import conditioning
 from jukebox_jax.prior.conditioning import (
     Alphabet,
+    Beats,
     Codes,
     Curve,
     Label,
@@ -33,8 +34,9 @@ class Field:
 
     Attributes:
       name: the label's name, as a list of songs has it.
-      kind: "names" for names of a vocabulary, "text" for lyrics, "number", or "values" for what may
-        change during the song, written as `prior.timeline` reads it.
+      kind: "names" for names of a vocabulary, "text" for lyrics, "number", "beats" for a tempo or
+        the times of beats, or "values" for what may change during the song, written as
+        `prior.timeline` reads it.
       choices: the names that every level which reads them knows.
       most: of names, how many at once.
       low: the least number that the stages were told of; None where there are no numbers.
@@ -138,7 +140,7 @@ def read(vqvae: str | os.PathLike, priors: Iterable[str | os.PathLike]) -> Stage
     for name in reversed(names):
         for field in _fields(name) if name else ():
             found[field.name] = _both(found[field.name], field) if field.name in found else field
-    order = ("names", "number", "text", "values")
+    order = ("names", "number", "text", "beats", "values")
     fields = sorted(found.values(), key=lambda field: order.index(field.kind))
     return Stages(str(vqvae), tuple(names), rate, hops, tuple(fields))
 
@@ -198,6 +200,8 @@ def _field(name: str, signal: Any, words: Vocabulary | Alphabet | None) -> Field
         )
     if isinstance(signal, Curve):
         return Field(name, "values", low=signal.minimum, high=signal.maximum, needed=True)
+    if isinstance(signal, Beats):
+        return Field(name, "beats")
     ids = words.ids if isinstance(words, Vocabulary) else {}
     return Field(name, "values", tuple(sorted(ids)), needed=True)
 

@@ -285,6 +285,12 @@ def _input(field: Field, studio: Studio) -> Any:
             elem_id=f"field-{field.name}",
             info="text, LRC or SRT; without times it is spread over the whole song",
         )
+    if field.kind == "beats":
+        return gr.Textbox(
+            label=label,
+            info='a tempo as 120, {"tempo": 120, "metre": 4}, or the seconds of beats',
+            elem_id=f"field-{field.name}",
+        )
     known = f": {', '.join(field.choices[:8])}" if field.choices else ""
     between = "" if field.low is None else f" from {field.low:g} to {field.high:g}"
     return gr.Textbox(

@@ -118,7 +118,7 @@ def learn_vocabularies(
 
 def measured(model: Prior) -> tuple[str, ...]:
     """The signals that are measured in songs which have no label for them."""
-    kinds = (conditioning.Curve, conditioning.Track)
+    kinds = (conditioning.Beats, conditioning.Curve, conditioning.Track)
     return tuple(
         name
         for name, signal in model.signals

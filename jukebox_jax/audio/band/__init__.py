@@ -136,9 +136,9 @@ def render(score: Score, rate: int, singer: float = 1.0) -> np.ndarray:
 def labels(score: Score) -> dict[str, Any]:
     """All that is known of a song, as JSON's types: the row of a manifest, without its path.
 
-    Times are in seconds: `lyrics_times` [second, character], `chords` and `sections` [start, name],
-    `dynamics` [second, level], `melody` [start, end, MIDI number], `activity` instrument to
-    [start, end] pairs; `instruments` are its names.
+    Times are in seconds: `beats` [second, number in its bar], `lyrics_times` [second, character],
+    `chords` and `sections` [start, name], `dynamics` [second, level], `melody` [start, end, MIDI
+    number], `activity` instrument to [start, end] pairs; `instruments` are its names.
     """
     activity = score.activity
     return {
@@ -148,6 +148,7 @@ def labels(score: Score) -> dict[str, Any]:
         "key": score.key,
         "tempo": round(score.tempo, 3),
         "metre": score.metre,
+        "beats": _rounded(score.beats),
         "instruments": list(activity),
         "lyrics": score.lyrics,
         "lyrics_times": _rounded(score.lyrics_times),

@@ -98,6 +98,13 @@ class Score:
         return tuple((phone.start, phone.character) for phone in self.phones)
 
     @property
+    def beats(self) -> tuple[tuple[float, int], ...]:
+        """(seconds, number in its bar from 1) of each beat, from the first bar's on."""
+        first, step = self.sections[0][0], 60 / self.tempo
+        count = int((self.seconds - first) / step) + 1
+        return tuple((first + beat * step, beat % self.metre + 1) for beat in range(count))
+
+    @property
     def activity(self) -> dict[str, tuple[tuple[float, float], ...]]:
         """When each instrument is heard, as (start, end) pairs; pauses under 0.5 s are bridged."""
         parts = ARTISTS[self.artist].parts
