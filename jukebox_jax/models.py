@@ -6,7 +6,6 @@ module's fields, so nothing is copied from one name to another and a mistyped ke
 """
 
 import dataclasses
-import difflib
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import jax
 
 from jukebox_jax import checkpoint, sharding
-from jukebox_jax.prior import adapters, conditioning, depth, linear, prior
+from jukebox_jax.prior import adapters, conditioning, depth, linear, prior, vocabulary
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
@@ -284,9 +283,8 @@ def _make(module: Any, fields: dict[str, Any], **more: Any) -> Any:
     ]
     for key in fields:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ValueError(f"config.model.{key}: {module.__name__} has no such field{hint}")
+            hint = vocabulary.hint(key, known)
+            raise ValueError(f"config.model.{key}: {module.__name__} has no such field; {hint}")
     return module(**fields, **more)
 
 

@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from jukebox_jax.prior import vocabulary
 from jukebox_jax.prior.vocabulary import LabelError, Vocabulary
 
 
@@ -67,3 +68,8 @@ def test_json_and_back() -> None:
 def test_an_unknown_normalisation_is_refused() -> None:
     with pytest.raises(ValueError, match="normalise = 'v4' is unknown; known: plain, v2, v3"):
         Vocabulary("v4")
+
+
+def test_a_mistyped_name_is_answered_with_the_nearest_or_all() -> None:
+    assert vocabulary.hint("widht", ["depth", "width"]) == "did you mean 'width'?"
+    assert vocabulary.hint("x", {"depth": 1, "width": 2}) == "known: depth, width"

@@ -7,7 +7,6 @@ known to nothing here.
 """
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -19,7 +18,7 @@ from jax import Array
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer, timeline
 from jukebox_jax.prior.signals import of
-from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError
+from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, hint
 
 _FORM = (
     'a tempo, {"tempo": 120, "metre": 4, "start": 0}, [second, ...] or [[second, beat of bar], ...]'
@@ -146,9 +145,7 @@ def _steady(value: Mapping[str, Any]) -> tuple[float, int, float]:
     fields = ("tempo", "metre", "start")
     for key in value:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise LabelError(f"{key!r} is no field of steady beats; {hint}")
+            raise LabelError(f"{key!r} is no field of steady beats; {hint(key, fields)}")
     try:
         tempo, start = float(value["tempo"]), float(value.get("start") or 0.0)
         metre = int(value.get("metre") or 0)

@@ -8,7 +8,6 @@ arrays are embedded and summed door by door. Nothing here knows of codes to come
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import alphabet, mixture, schedule
+from jukebox_jax.prior import alphabet, mixture, schedule, vocabulary
 from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.beat import Beats
 from jukebox_jax.prior.curves import Curve, Events, Track
@@ -92,8 +91,7 @@ def make(name: str, spec: Mapping[str, Any]) -> Any:
     declared = {field.name: field for field in dataclasses.fields(KINDS[kind])}
     for key in fields:
         if key not in declared:
-            near = difflib.get_close_matches(key, list(declared), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(declared)}"
+            hint = vocabulary.hint(key, declared)
             raise ValueError(f"config.signals.{name}.{key}: {kind} has no such field; {hint}")
     for key, field in declared.items():
         if key not in fields and field.default is dataclasses.MISSING:

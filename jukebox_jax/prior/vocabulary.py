@@ -1,4 +1,4 @@
-"""Names and their numbers: how a label's spelling is normalised, and which id a name has.
+"""Names and their numbers: how a name is normalised, which id it has, and which one is near it.
 
 A vocabulary is a plain value that is saved beside the weights of the prior that learnt with it.
 It knows no signal and no file format but its own JSON and the `name;id` lists of the 2020 release.
@@ -20,6 +20,18 @@ UNKNOWN = 0
 
 class LabelError(ValueError):
     """A label that a model cannot take, with what to do about it."""
+
+
+def hint(mistyped: object, known: Iterable[str]) -> str:
+    """How the message about a mistyped name ends: the name that is near it, or all that are known.
+
+    Args:
+      mistyped: the name that is none of them.
+      known: the names.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(mistyped), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ is loaded. Files are read here; what they say is checked against the stages in `
 """
 
 import dataclasses
-import difflib
 import json
 import pathlib
 import zipfile
@@ -17,6 +16,7 @@ import numpy as np
 from jukebox_jax.audio import manifest, song, wave
 from jukebox_jax.audio.song import Song, SongError
 from jukebox_jax.models import Jukebox
+from jukebox_jax.prior import vocabulary
 from jukebox_jax.sampling import compose
 from jukebox_jax.sampling.plan import UNKNOWN
 from jukebox_jax.sampling.settings import DEFAULTS, Settings
@@ -88,9 +88,7 @@ def read(config: Mapping[str, Any]) -> Request:
     known += own
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise ValueError(f"config.{key}: no such key; {hint}")
+            raise ValueError(f"config.{key}: no such key; {vocabulary.hint(key, known)}")
     if not given.get("vqvae"):
         raise ValueError("config.vqvae is empty: give the directory of a trained VQ-VAE")
     if given.get("prompt") and given.get("codes"):

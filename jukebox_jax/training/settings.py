@@ -7,10 +7,10 @@ that a mistyped key fails by its name before any work starts. `model` and `signa
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from jukebox_jax.prior import vocabulary
 from jukebox_jax.prior.adapters import Lora
 from jukebox_jax.training.optimizer import Optimizer
 
@@ -196,7 +196,7 @@ def read(config: Any) -> Settings:
     plain = _plain(config.to_dict() if hasattr(config, "to_dict") else dict(config))
     for name in plain:
         if name not in (*SECTIONS, RELEASE):
-            raise ValueError(f"config.{name}: no such section{_hint(name, SECTIONS)}")
+            raise ValueError(f"config.{name}: no such section; {vocabulary.hint(name, SECTIONS)}")
     for name in ("stage", "model", "data", "run"):
         if name not in plain:
             raise ValueError(f"config.{name} is missing; a config has {', '.join(SECTIONS)}")
@@ -260,16 +260,11 @@ def _section(record: type, name: str, plain: Mapping[str, Any]) -> Any:
     declared = {field.name: field for field in dataclasses.fields(record)}
     for key in values:
         if key not in declared:
-            raise ValueError(f"config.{name}.{key}: no such key{_hint(key, list(declared))}")
+            raise ValueError(f"config.{name}.{key}: no such key; {vocabulary.hint(key, declared)}")
     for key, field in declared.items():
         if field.default is dataclasses.MISSING and key not in values:
             raise ValueError(f"config.{name}.{key} is missing")
     return record(**values)
-
-
-def _hint(key: str, known: Any) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
 def _plain(value: Any) -> Any:
