@@ -75,9 +75,32 @@ def finish(title: str, process: subprocess.Popen, log: pathlib.Path | None = Non
         raise StepFailed(f"{title} ended with exit code {process.returncode}{tail}")
 
 
-def history(stage: pathlib.Path) -> list[dict]:
-    """The lines of a stage's metrics."""
-    return [json.loads(line) for line in (stage / "metrics.jsonl").read_text().splitlines()]
+def sample(
+    title: str, stages: dict[str, pathlib.Path], songs: pathlib.Path, out: pathlib.Path, *more: str
+) -> subprocess.Popen:
+    """Starts the sampling of songs with stages."""
+    priors = [str(stage) for name, stage in sorted(stages.items()) if name != "vqvae"]
+    return start(
+        title,
+        None,
+        str(HERE / "sample.py"),
+        "--config=configs/sample.py",
+        f"--config.vqvae={stages['vqvae']}",
+        f"--config.priors={','.join(priors)}",
+        f"--config.songs={songs}",
+        f"--out={out}",
+        *more,
+    )
+
+
+def show(samples: pathlib.Path) -> None:
+    """Says where the new songs are."""
+    print("   new songs, coarse to fine:")
+    for wav in sorted(samples.glob("level_*/item_*.wav"), reverse=True):
+        print(f"     {wav}")
+    page = samples / "index.html"
+    if page.exists():
+        print(f"   to listen, compare and choose: {page}")
 
 
 def values(lines: list[dict], key: str) -> list[float]:
@@ -105,11 +128,13 @@ def choose_songs(stage: pathlib.Path, file: pathlib.Path, seconds: float) -> Non
 
 def summary(stages: dict[str, pathlib.Path], samples: pathlib.Path, began: float) -> None:
     """What was learnt, in figures, and where the files are."""
+    from jukebox_jax import checkpoint
+
     print("\n== Results")
     for name, stage in stages.items():
-        losses = values(history(stage), "train/loss")
+        losses = values(checkpoint.history(stage), "train/loss")
         print(f"   {name}: training loss first {losses[0]:.4g}, last {losses[-1]:.4g}")
-    lines = history(stages["vqvae"])
+    lines = checkpoint.history(stages["vqvae"])
     for level in range(3):
         suffix = f"_l{level + 1}"
         convergence = values(lines, f"evaluate/spectral_convergence{suffix}")
@@ -119,12 +144,7 @@ def summary(stages: dict[str, pathlib.Path], samples: pathlib.Path, began: float
                 f"   level {level}: held-out spectral convergence "
                 f"{20 * math.log10(convergence[-1]):.1f} dB, codebook use {100 * usage[-1]:.0f} %"
             )
-    print("   new songs, coarse to fine:")
-    for wav in sorted(samples.glob("level_*/item_*.wav"), reverse=True):
-        print(f"     {wav}")
-    page = samples / "index.html"
-    if page.exists():
-        print(f"   to listen, compare and choose: {page}")
+    show(samples)
     print(f"   done in {(time.monotonic() - began) / 60:.1f} minutes")
 
 
@@ -138,30 +158,22 @@ def play(out: pathlib.Path, seconds: float, began: float) -> None:
         tempo = song["beats"]["tempo"]
         print(f"   {song['artist']}, {song['genre']}, {tempo} beats a minute: {song['lyrics']!r}")
     first = samples / "level_1" / "item_0.wav"
-    process = start(
+    process = sample(
         f"New songs of {seconds:g} seconds from the shipped model",
-        None,
-        str(HERE / "sample.py"),
-        "--config=configs/sample.py",
-        f"--config.vqvae={SHIPPED / 'vqvae'}",
-        f"--config.priors={SHIPPED / 'level_0'},{SHIPPED / 'level_1'}",
-        f"--config.songs={file}",
+        {name: SHIPPED / name for name in ("vqvae", "level_0", "level_1")},
+        file,
+        samples,
         f"--config.seconds={seconds}",
         "--config.guidance=(3.0,3.0)",
         "--config.temperature=(0.75,0.95)",
-        f"--out={samples}",
     )
     while process.poll() is None and not first.exists():
         time.sleep(0.2)
     if first.exists():
         print(f"\n   first sound after {time.time() - began:.0f} seconds: {first}\n", flush=True)
     finish("Sampling", process)
-    print("\n== Results\n   new songs, coarse to fine:")
-    for wav in sorted(samples.glob("level_*/item_*.wav"), reverse=True):
-        print(f"     {wav}")
-    page = samples / "index.html"
-    if page.exists():
-        print(f"   to listen, compare and choose: {page}")
+    print("\n== Results")
+    show(samples)
     print(f"   done in {(time.time() - began) / 60:.1f} minutes; to train from scratch: --train")
 
 
@@ -191,17 +203,7 @@ def demo(out: pathlib.Path, songs: str, seconds: float) -> None:
     title = f"New songs of {seconds:g} seconds"
     file = out / "songs.jsonl"
     choose_songs(stages["level_2"], file, seconds)
-    process = start(
-        title,
-        None,
-        str(HERE / "sample.py"),
-        "--config=configs/sample.py",
-        f"--config.vqvae={stages['vqvae']}",
-        "--config.priors=" + ",".join(str(stages[f"level_{n}"]) for n in range(3)),
-        f"--config.songs={file}",
-        f"--config.seconds={seconds}",
-        f"--out={samples}",
-    )
+    process = sample(title, stages, file, samples, f"--config.seconds={seconds}")
     finish(title, process)
     summary(stages, samples, began)
 
@@ -219,4 +221,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     app.run(main)
