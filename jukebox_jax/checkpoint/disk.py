@@ -147,7 +147,11 @@ def manager(directory: epath.Path, keep: Keep, asynchronous: bool) -> Any:
         lightweight_initialize=True,
         enable_async_checkpointing=asynchronous,
     )
-    return ocp.CheckpointManager(_absolute(directory), options=options)
+    made = ocp.CheckpointManager(_absolute(directory), options=options)
+    # Its user hears that a run is to stop. Orbax would then count the time since the step before,
+    # and of steps that an earlier process wrote it holds no time that can be counted with.
+    made.reached_preemption = lambda step: False
+    return made
 
 
 def contents(record: Record, leaves: Mapping[str, Mapping[str, Any]]) -> Any:
