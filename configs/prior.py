@@ -10,8 +10,8 @@ small  as published for one GPU: width 1024, 48 layers.
 tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
        cores. tiny_lyrics reads the words as well; tiny_signals is told mood, dynamics, tempo and
        which instruments play, as the band's songs are labelled.
-band   eight seconds of context, told which letter is sung, for `configs/vqvae.py:band`: the top
-       level of `shipped/`, about half an hour on two CPU cores.
+band   eight seconds of context, told which letter is sung and where the beats are, for
+       `configs/vqvae.py:band`: the top level of `shipped/`, an hour and a half on two CPU cores.
 
 The VQ-VAE is that of runs/vqvae, or of --config.stage.vqvae=DIR.
 """
@@ -243,11 +243,11 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=800, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=1300, beta2=0.98, average_decay=0.99
         )
         config.mesh.fsdp = 1
         config.run.update(
-            steps=1800, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
+            steps=5000, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
         )
     elif size != "5b":
         sizes = "5b, 5b_lyrics, 1b_lyrics, small, tiny, tiny_lyrics, tiny_signals and band"

@@ -110,8 +110,11 @@ def candidates(
     seconds: float,
     seed: int = 0,
     temperature: float = 0.99,
+    guidance: float = 1.0,
 ) -> str:
     """Draws the top level of some songs of the same labels, or goes on where that stopped.
+
+    Labels are followed as much more than trained as `guidance` says, at levels that can be guided.
 
     Returns:
       The session's folder, a name of its own for each request.
@@ -121,6 +124,7 @@ def candidates(
         "songs": [{**labels, "seed": seed + index} for index in range(count)],
         "seconds": seconds,
         "temperature": temperature,
+        "guidance": found.guidance(guidance),
         "levels": [found.top],
     }
     folder = pathlib.Path(out) / f"candidates_{_short(config)}"

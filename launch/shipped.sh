@@ -2,7 +2,7 @@
 # Trains the small model in jukebox_jax/shipped again, from nothing: songs of the procedural band,
 # the VQ-VAE, their codes, the priors of both levels, and what is published of them.
 #   bash launch/shipped.sh OUT
-# About an hour on two quiet CPU cores. Run it again and it goes on where it stopped; OUT/published then
+# Two to three hours on two quiet CPU cores. Run it again and it goes on where it stopped; OUT/published then
 # holds what jukebox_jax/shipped holds.
 set -euo pipefail
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"  # large pages: less time

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import jax
@@ -43,12 +44,17 @@ def finish(process: subprocess.Popen) -> str:
     return said
 
 
-def kill_often(begin: Callable[[], subprocess.Popen], between: Callable[[int], None]) -> list[str]:
+def kill_often(
+    begin: Callable[[], subprocess.Popen],
+    between: Callable[[int], None],
+    longest: float = LONGEST,
+) -> list[str]:
     """Starts a command until it was killed so often, and then lets it end.
 
     Args:
       begin: starts it.
       between: what befalls its folder after a kill, by the kill's number.
+      longest: seconds from a start to its kill.
 
     Returns:
       How each of its lives ended: "KILL", "TERM", or "too late" where it was done before.
@@ -59,7 +65,7 @@ def kill_often(begin: Callable[[], subprocess.Popen], between: Callable[[int], N
         process = begin()
         way = rng.choice([signal.SIGKILL, signal.SIGTERM])
         try:
-            said = process.communicate(timeout=rng.uniform(0.5, LONGEST))[1]
+            said = process.communicate(timeout=rng.uniform(0.5, longest))[1]
             assert process.returncode == 0, said[-2000:]
             ends.append("too late")
             break
@@ -81,7 +87,13 @@ def test_twenty_kills_of_training(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     steps = "--config.run.steps=2400"
     config = ["--config", f"{ROOT}/configs/vqvae.py:tiny", *SMALL, steps]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
+    begun = time.monotonic()
     undisturbed = start("train.py", *config, "--workdir", str(whole))
+    while not (whole / "15").exists():
+        assert undisturbed.poll() is None, undisturbed.communicate()[1][-2000:]
+        time.sleep(0.1)
+    longest = 1.5 * (time.monotonic() - begun)  # so that kills fall into all that happens
+    finish(undisturbed)
     happened: list[str] = []
 
     def begin() -> subprocess.Popen:
@@ -109,9 +121,8 @@ def test_twenty_kills_of_training(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
             assert "Traceback" not in said and "cannot be written" in said, said[-2000:]
             happened.append("full")
 
-    ends = kill_often(begin, between)
+    ends = kill_often(begin, between, longest)
     said = finish(begin())
-    finish(undisturbed)
     print(ends, happened, said[-300:])
     assert happened == ["damaged", "full"] and "too late" not in ends
     parts = ("params", "average", "codebooks", "optimizer")

@@ -110,3 +110,16 @@ def test_a_name_that_one_level_reads_over_time_is_asked_for_as_a_name() -> None:
     name = stages.Field("artist", "names", ("bo", "eve"), most=5)
     for both in (stages._both(over_time, name), stages._both(name, over_time)):
         assert both == stages.Field("artist", "names", ("bo",), needed=True)
+
+
+def test_guidance_is_for_levels_that_can_be_guided(tmp_path: pathlib.Path) -> None:
+    counting.save(tmp_path)
+    assert stages.in_folder(tmp_path).guidance(3) == [1.0, 1.0, 1.0]
+    for level in (0, 2):
+        file = tmp_path / f"level_{level}" / "config.json"
+        config = json.loads(file.read_text())
+        config["model"]["label_dropout"] = 0.1
+        file.write_text(json.dumps(config))
+    found = stages.in_folder(tmp_path)
+    assert found.guided == (True, False, True)
+    assert found.guidance(3) == [3.0, 1.0, 3.0]

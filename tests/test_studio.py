@@ -99,6 +99,7 @@ def test_what_cannot_be_is_refused_and_makes_nothing(studio: Studio) -> None:
         (ada, {"count": 1, "seconds": 21.0}, "21 seconds: give up to 20"),
         (ada, {"count": 1, "seconds": float("nan")}, "nan seconds"),
         (ada, {"count": 1, "seconds": 4.0, "temperature": 0.0}, "temperature 0.0"),
+        (ada, {"count": 1, "seconds": 4.0, "guidance": 0.5}, "guidance 0.5: give a number from 1"),
         ({}, {"count": 1, "seconds": 4.0}, "artist is empty"),
         ({**ada, "lyrics": "x" * 20_001}, {"count": 1, "seconds": 4.0}, "20001 characters"),
     ):

@@ -63,6 +63,7 @@ class Stages:
       rate: audio samples a second.
       hops: audio samples a code, finest level first.
       fields: what they can be told about a song, names first.
+      guided: for each level, whether its prior was trained to be guided by labels.
     """
 
     vqvae: str
@@ -70,6 +71,7 @@ class Stages:
     rate: int
     hops: tuple[int, ...]
     fields: tuple[Field, ...] = ()
+    guided: tuple[bool, ...] = ()
 
     @property
     def top(self) -> int:
@@ -80,6 +82,10 @@ class Stages:
     def config(self) -> dict[str, Any]:
         """The two keys of a session's config that name them."""
         return {"vqvae": self.vqvae, "priors": list(self.priors)}
+
+    def guidance(self, value: float) -> list[float]:
+        """Guidance of each level: 1, which is none, where a prior cannot be guided."""
+        return [float(value) if guided else 1.0 for guided in self.guided] or [1.0]
 
 
 def in_folder(folder: str | os.PathLike) -> Stages:
@@ -142,7 +148,8 @@ def read(vqvae: str | os.PathLike, priors: Iterable[str | os.PathLike]) -> Stage
             found[field.name] = _both(found[field.name], field) if field.name in found else field
     order = ("names", "number", "text", "beats", "values")
     fields = sorted(found.values(), key=lambda field: order.index(field.kind))
-    return Stages(str(vqvae), tuple(names), rate, hops, tuple(fields))
+    guided = tuple(bool(name) and _is_guided(name) for name in names)
+    return Stages(str(vqvae), tuple(names), rate, hops, tuple(fields), guided)
 
 
 def labels(fields: Iterable[Field], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,6 +189,11 @@ def _fields(directory: str) -> list[Field]:
         raise ValueError(f"{directory}: a stage of kind {config['stage']['kind']!r}, not a prior")
     found = (_field(name, signal, words.get(name)) for name, signal in model.signals)
     return [field for field in found if field is not None]
+
+
+def _is_guided(directory: str) -> bool:
+    model = _stage(directory)[0]
+    return bool(model.label_dropout) and conditioning.hides(model.signals)
 
 
 def _field(name: str, signal: Any, words: Vocabulary | Alphabet | None) -> Field | None:

@@ -87,7 +87,17 @@ def build(studio: Studio) -> gr.Blocks:
                     step=0.1,
                     label="Seconds of each",
                 )
-                temperature = gr.Slider(0.5, 1.2, 0.99, step=0.01, label="Temperature")
+                temperature = gr.Slider(0.5, 1.2, 0.95, step=0.01, label="Temperature")
+                guided = any(studio.stages.guided)
+                guidance = gr.Slider(
+                    1,
+                    6,
+                    3 if guided else 1,
+                    step=0.5,
+                    label="Guidance",
+                    info="how closely labels are followed; 1: as trained",
+                    visible=guided,
+                )
                 seed = gr.Number(0, precision=0, minimum=0, label="Seed of the first")
                 generate = gr.Button("Generate", variant="primary")
                 asked = gr.HTML(elem_id="asked")
@@ -159,13 +169,14 @@ def build(studio: Studio) -> gr.Blocks:
             return answer
 
         def on_ask(_: str, count: int, seconds: float, *values: Any) -> str:
-            temperature, seed, *filled = values
+            temperature, guidance, seed, *filled = values
             names = [field.name for field in studio.stages.fields]
             return studio.ask(
                 dict(zip(names, filled, strict=True)),
                 count=int(count),
                 seconds=float(seconds),
                 temperature=float(temperature),
+                guidance=float(guidance),
                 seed=int(seed or 0),
             )
 
@@ -189,7 +200,7 @@ def build(studio: Studio) -> gr.Blocks:
 
         quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
         for button, ask, given, message in (
-            (generate, on_ask, [count, seconds, temperature, seed, *inputs], asked),
+            (generate, on_ask, [count, seconds, temperature, guidance, seed, *inputs], asked),
             (pick, on_pick, [songs, pick_to], answered),
             (excerpt, on_part, [songs, part_to, *part], answered),
             (branch, on_branch, [songs, branch_to, at, ways], answered),

@@ -17,6 +17,7 @@ from jukebox_jax.studio.runs import Run
 
 _WATCHED = {"chunk": 64, "save_seconds": 4.0}  # what is looked at often, stops soon
 _MOST_LYRICS = 20_000  # characters
+_MOST_GUIDANCE = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Studio:
         count: int,
         seconds: float,
         temperature: float = 0.99,
+        guidance: float = 1.0,
         seed: int = 0,
     ) -> str:
         """Begins to draw the top level of new songs.
@@ -75,6 +77,7 @@ class Studio:
           count: songs, which differ in their seeds alone.
           seconds: of each.
           temperature: divides the logits.
+          guidance: how much more than trained labels are followed, at levels that can be guided.
           seed: of the first; the others follow.
 
         Returns:
@@ -86,6 +89,8 @@ class Studio:
         self._within(count, seconds)
         if not temperature > 0:
             raise ValueError(f"temperature {temperature}: give a number above 0")
+        if not 1 <= guidance <= _MOST_GUIDANCE:
+            raise ValueError(f"guidance {guidance}: give a number from 1 to {_MOST_GUIDANCE:g}")
         told = stages.labels(self.stages.fields, labels)
         for name, value in told.items():
             if isinstance(value, str) and len(value) > _MOST_LYRICS:
@@ -98,6 +103,7 @@ class Studio:
             "songs": [{**told, "seed": (first + row) % (1 << 32)} for row in range(count)],
             "seconds": float(seconds),
             "temperature": float(temperature),
+            "guidance": self.stages.guidance(guidance),
             "levels": [self.stages.top],
             **_WATCHED,
         }
