@@ -159,10 +159,10 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
             blend=False,
         )
         config.optimizer.update(
-            learning_rate=1e-3, warmup=50, decay=900, beta2=0.98, average_decay=0.99
+            learning_rate=1e-3, warmup=50, decay=1200, beta2=0.98, average_decay=0.99
         )
         config.run.update(
-            steps=3100, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
+            steps=4600, log_every=20, evaluate_every=300, examples_every=0, checkpoint_every=100
         )
     elif size != "base":
         sizes = "base, small, tiny and band"
