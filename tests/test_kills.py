@@ -100,7 +100,7 @@ def test_twenty_kills_of_training(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
         return start("train.py", *config, "--workdir", str(broken))
 
     def between(kills: int) -> None:
-        saved = sorted(int(one.name) for one in broken.iterdir() if one.name.isdecimal())
+        saved = sorted(int(one.name) for one in broken.glob("[0-9]*") if one.name.isdecimal())
         if "damaged" not in happened and kills >= KILLS // 3 and len(saved) > 1:
             newest = broken / str(saved[-1])
             victim = max((f for f in newest.rglob("*") if f.is_file()), key=_size)
