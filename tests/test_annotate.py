@@ -66,7 +66,11 @@ def test_what_a_person_wrote_stays(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "out", "message"),
     [
-        (["loudnes"], None, "labels loudnes: measured are dynamics, loudness, tempo, beats,"),
+        (
+            ["loudnes"],
+            None,
+            "labels loudnes: measured are dynamics, loudness, tempo, beats, chords",
+        ),
         ([], None, "labels are missing"),
         (["loudness"], "a.csv", "a.csv: measured labels are written as .jsonl"),
     ],

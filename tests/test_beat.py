@@ -127,7 +127,7 @@ def test_training_also_hides_the_beats_alone() -> None:
 
 
 def test_the_band_plays_to_its_beats() -> None:
-    """Most of a song's energy in drums lies at the start of a step; beats are heard where told."""
+    """Chords change on beats that are told, and a tracker hears beats where they are told."""
     score = band.song(1, seconds=20.0, seed=3)
     labels = band.labels(score)
     times = np.array(labels["beats"])[:, 0]

@@ -68,9 +68,7 @@ def tempo(audio: np.ndarray, rate: int) -> float | None:
       rate: samples a second.
     """
     librosa = _librosa()
-    hop, size = max(1, round(0.0116 * rate)), _power(rate, 0.093)
-    sound = _at_least(size, audio)
-    rises = librosa.onset.onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
+    rises, hop = _onsets(audio, rate)
     if not np.any(rises > 0):
         return None
     found = float(librosa.feature.tempo(onset_envelope=rises, sr=rate, hop_length=hop)[0])
@@ -85,9 +83,7 @@ def beats(audio: np.ndarray, rate: int) -> list[float] | None:
       rate: samples a second.
     """
     librosa = _librosa()
-    hop, size = max(1, round(0.0116 * rate)), _power(rate, 0.093)
-    sound = _at_least(size, audio)
-    rises = librosa.onset.onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
+    rises, hop = _onsets(audio, rate)
     if not np.any(rises > 0):
         return None
     _, found = librosa.beat.beat_track(
@@ -251,6 +247,14 @@ def _librosa() -> Any:
         import librosa.onset
         import librosa.util.utils
     return librosa
+
+
+def _onsets(audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    """How much begins in each frame of a sound, and the samples from frame to frame."""
+    hop, size = max(1, round(0.0116 * rate)), _power(rate, 0.093)
+    sound = _at_least(size, audio)
+    rises = _librosa().onset.onset_strength(y=sound, sr=rate, hop_length=hop, n_fft=size)
+    return rises, hop
 
 
 def _power(rate: int, seconds: float) -> int:

@@ -11,13 +11,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import layer, timeline
-from jukebox_jax.prior.signals import of
+from jukebox_jax.prior import timeline
+from jukebox_jax.prior.signals import of, table
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, hint
 
 _FORM = (
@@ -98,8 +97,7 @@ class Beats:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context] to [batch, context, width]."""
-        start = nn.initializers.normal(0.01 * init_scale)
-        return layer.Table(self.size, width, dtype=dtype, embedding_init=start, name="rows")(values)
+        return table(self.size, width, init_scale, dtype)(values)
 
     def nothing(self) -> np.ndarray:
         """The value, at each code, of a song of which no beats are known."""

@@ -11,14 +11,13 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import layer, timeline
-from jukebox_jax.prior.signals import of
+from jukebox_jax.prior import timeline
+from jukebox_jax.prior.signals import of, table
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 
 
@@ -96,7 +95,7 @@ class Curve:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context] to [batch, context, width]."""
-        return _table(self.bins + 1, width, init_scale, dtype)(values)
+        return table(self.bins + 1, width, init_scale, dtype)(values)
 
     def nothing(self) -> np.ndarray:
         """The value, at each code, of a song about which nothing is known."""
@@ -151,7 +150,7 @@ class Track:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context] to [batch, context, width]."""
-        return _table(self.size, width, init_scale, dtype)(values)
+        return table(self.size, width, init_scale, dtype)(values)
 
     def nothing(self) -> np.ndarray:
         """The value, at each code, of a song about which nothing is known."""
@@ -222,8 +221,8 @@ class Events:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context, size] to [batch, context, width]."""
-        table = _table(self.size, width, init_scale, dtype).rows
-        return jnp.einsum("...s,sw->...w", values.astype(dtype), table)
+        rows = table(self.size, width, init_scale, dtype).rows
+        return jnp.einsum("...s,sw->...w", values.astype(dtype), rows)
 
     def nothing(self) -> np.ndarray:
         """The value, at each code, of a song about which nothing is known."""
@@ -257,11 +256,6 @@ def collect(name: str, signal: Track | Events, songs: Iterable[Song]) -> tuple[s
         except LabelError as error:
             raise LabelError(f"{name} of {of(song)}: {error}") from None
     return tuple(sorted(found))
-
-
-def _table(size: int, width: int, init_scale: float, dtype: str) -> layer.Table:
-    start = nn.initializers.normal(0.01 * init_scale)
-    return layer.Table(size, width, dtype=dtype, embedding_init=start, name="rows")
 
 
 def _missing(name: str, song: Song, allow_unknown: bool, unknown: np.ndarray) -> np.ndarray:

@@ -106,9 +106,9 @@ class Label:
         self, values: Array | Mixture, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, most] to [batch, 1, width]."""
-        table = _table(self.size, width, init_scale, dtype, "rows")
+        embed = table(self.size, width, init_scale, dtype)
         ids = values.ids if isinstance(values, Mixture) else values
-        rows = jnp.where((ids >= 0)[..., None], table(jnp.maximum(ids, 0)), 0)
+        rows = jnp.where((ids >= 0)[..., None], embed(jnp.maximum(ids, 0)), 0)
         if isinstance(values, Mixture):
             rows = rows * values.weights[..., None].astype(rows.dtype)
         return jnp.sum(rows, axis=1, keepdims=True)
@@ -171,7 +171,7 @@ class Timing:
             ("relative", relative),
         ]
         return sum(
-            _table(self.bins, width, init_scale, dtype, name)(self._bin(normalised))
+            table(self.bins, width, init_scale, dtype, name)(self._bin(normalised))
             for name, normalised in tables
         )
 
@@ -264,7 +264,8 @@ def _normal(std: float) -> Any:
     return nn.initializers.normal(std)
 
 
-def _table(size: int, width: int, init_scale: float, dtype: str, name: str) -> layer.Table:
+def table(size: int, width: int, init_scale: float, dtype: str, name: str = "rows") -> layer.Table:
+    """The table that embeds ids below `size`, called inside a compact module."""
     return layer.Table(
         size, width, dtype=dtype, embedding_init=_normal(0.01 * init_scale), name=name
     )

@@ -8,14 +8,13 @@ how timed text is written, nor of attention.
 import dataclasses
 from typing import ClassVar
 
-import flax.linen as nn
 import numpy as np
 from jax import Array
 
 from jukebox_jax.audio.song import Song, Span
-from jukebox_jax.prior import layer, lyrics, timed, timeline
+from jukebox_jax.prior import lyrics, timed, timeline
 from jukebox_jax.prior.alphabet import PADDING, Alphabet
-from jukebox_jax.prior.signals import of
+from jukebox_jax.prior.signals import of, table
 from jukebox_jax.prior.vocabulary import LabelError
 
 
@@ -80,8 +79,7 @@ class Sung:
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
     ) -> Array:
         """[batch, context] to [batch, context, width]."""
-        start = nn.initializers.normal(0.01 * init_scale)
-        return layer.Table(self.size, width, dtype=dtype, embedding_init=start, name="rows")(values)
+        return table(self.size, width, init_scale, dtype)(values)
 
     def nothing(self) -> np.ndarray:
         """The value, at each code, of a song of which no lyrics are known."""

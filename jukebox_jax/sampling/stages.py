@@ -25,6 +25,7 @@ from jukebox_jax.prior.conditioning import (
     Vocabulary,
 )
 from jukebox_jax.prior.prior import Prior
+from jukebox_jax.sampling import steering
 from jukebox_jax.vqvae.vqvae import VQVAE
 
 
@@ -143,12 +144,13 @@ def read(vqvae: str | os.PathLike, priors: Iterable[str | os.PathLike]) -> Stage
     if not any(names):
         raise ValueError(f"{vqvae}: there is no prior beside it to sample from: train one")
     found: dict[str, Field] = {}
-    for name in reversed(names):
-        for field in _fields(name) if name else ():
+    priors_read = [_prior(name) if name else None for name in names]
+    for one in reversed(priors_read):
+        for field in _fields(*one) if one else ():
             found[field.name] = _both(found[field.name], field) if field.name in found else field
     order = ("names", "number", "text", "beats", "values")
     fields = sorted(found.values(), key=lambda field: order.index(field.kind))
-    guided = tuple(bool(name) and _is_guided(name) for name in names)
+    guided = tuple(one is not None and steering.can_guide(one[0]) for one in priors_read)
     return Stages(str(vqvae), tuple(names), rate, hops, tuple(fields), guided)
 
 
@@ -182,18 +184,18 @@ def _codec(directory: str) -> tuple[int, tuple[int, ...]]:
     return int(config["stage"]["rate"]), model.hops
 
 
-def _fields(directory: str) -> list[Field]:
-    """What a prior's directory asks for."""
+def _prior(directory: str) -> tuple[Prior, dict[str, Any]]:
+    """A prior's module, and its vocabularies."""
     model, config, words = _stage(directory)
     if not isinstance(model, Prior):
         raise ValueError(f"{directory}: a stage of kind {config['stage']['kind']!r}, not a prior")
+    return model, words
+
+
+def _fields(model: Prior, words: Mapping[str, Any]) -> list[Field]:
+    """What a prior asks for."""
     found = (_field(name, signal, words.get(name)) for name, signal in model.signals)
     return [field for field in found if field is not None]
-
-
-def _is_guided(directory: str) -> bool:
-    model = _stage(directory)[0]
-    return bool(model.label_dropout) and conditioning.hides(model.signals)
 
 
 def _field(name: str, signal: Any, words: Vocabulary | Alphabet | None) -> Field | None:

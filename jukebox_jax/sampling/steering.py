@@ -143,13 +143,18 @@ def drawing(step: Level, model: Prior, songs: Sequence[Song], rate: int) -> Draw
         courses[name] = tuple(found)
     made = Drawing(step, rate, courses)
     if any(made.guided(song) for song in range(len(songs))):
-        if not model.label_dropout or not conditioning.hides(model.signals):
+        if not can_guide(model):
             raise ValueError(
                 f"guidance at level {step.level}: its prior was trained without label dropout and "
                 "knows no song without labels: give 1 for this level, or train it with "
                 "label_dropout"
             )
     return made
+
+
+def can_guide(model: Prior) -> bool:
+    """Whether a prior knows songs without labels, from which guidance leads away."""
+    return bool(model.label_dropout) and conditioning.hides(model.signals)
 
 
 def _plain(value: Any) -> Any:
