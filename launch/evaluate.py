@@ -12,11 +12,12 @@ bits            what codes of held-out songs cost under their priors, a code and
 samples         sampled songs beside real ones: Frechet distances, whether pitch and tempo go on,
                 loudness, clipping, jumps at windows, lyrics visited; of --session=DIR (a folder of
                 launch/sample.py) or sampled on the spot
-labels          whether sampled songs have their artist's timbre and their genre's rhythm, by a
-                classifier whose own accuracy is told; for stages trained on the procedural band
+labels          whether sampled songs have their artist's timbre, their genre's rhythm, the beats
+                and the sung vowels that were asked for, by judges whose own accuracy is told; for
+                stages trained on the procedural band
 alignment       how far from the truth the attention finds the words, beside an even spread and
                 chance; needs a prior that reads lyrics, and songs whose lyrics have times
-lyrics          how many bits a code more it costs to read another song's lyrics, for held-out
+lyrics          how many bits a code more it costs to be told another song's lyrics, for held-out
                 songs and for sampled ones
 signals         pairs of songs sampled with one label changed: loud and soft, fast and slow, with an
                 instrument and without

@@ -1,5 +1,8 @@
 """A prior that knows where words are is told from one that does not, and so is one that sings."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 import singing
@@ -9,6 +12,8 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.evaluation import words
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
+from jukebox_jax.prior import prior
+from jukebox_jax.prior.conditioning import Sung
 from jukebox_jax.sampling import attended, price
 
 
@@ -65,6 +70,36 @@ def test_codes_that_follow_their_lyrics(subject: Subject, monkeypatch: pytest.Mo
     assert found["held out: other lyrics cost"].songs == 4
     assert found["sampled: other lyrics cost"].songs == 3
     assert found["sampled: under its own"].value == 2.0
+
+
+def test_lyrics_that_are_told_in_time(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prior that is told the character at each code goes by the times of all lyrics."""
+    (stage,) = subject.jukebox.priors
+    assert stage is not None
+    model = dataclasses.replace(
+        stage.model, signals=(("lyrics", Sung(12, singing.RATE)),), layout=((("row",), 1),)
+    )
+    rng = np.random.default_rng(3)
+    weights = jax.tree.map(
+        lambda leaf: rng.normal(0, 0.4, leaf.shape).astype(np.float32), prior.abstract(model)
+    )
+    told = dataclasses.replace(stage, model=model, weights=weights)
+    box = dataclasses.replace(subject.jukebox, priors=(told,))
+    assert words.reader(box) == words.Reader(0, "lyrics", True)
+    seen = []
+
+    def costs(box: object, songs: list[Song], codes: list, *_: object, **__: object) -> np.ndarray:
+        seen.append([one.labels["lyrics"] for one in songs])
+        return real(box, songs, codes, *_, **__)
+
+    real = price.bits
+    monkeypatch.setattr(price, "bits", costs)
+    found = by_name(words.lyrics_followed(dataclasses.replace(subject, jukebox=box)))
+    assert found["held out: other lyrics cost"].songs == 4
+    assert np.isfinite(found["sampled: other lyrics cost"].value)
+    assert all(isinstance(one, tuple) for songs in seen for one in songs)
+    assert all(len(set(songs)) == 4 for songs in seen)
+    assert seen[0][0][2] == (pytest.approx(0.0625), " ")
 
 
 def test_what_cannot_be_measured(subject: Subject) -> None:

@@ -3,7 +3,8 @@
 The procedural band's labels are known, and it plays as many songs as one likes: a classifier
 learns from songs that went through the VQ-VAE, is tested on others, and then judges sampled songs.
 Its own accuracy, on sound as it is and through the VQ-VAE, stands beside what it says of those.
-Beats are those that a tracker hears, against those that were asked for.
+Beats are those that a tracker hears, and vowels those that a classifier hears when the lyrics have
+one, against those that were asked for.
 Lyrics are told by the prior that reads them: codes are taken for those of the lyrics under which
 they cost least.
 """
@@ -14,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio import measure
-from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, words
+from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, vowels, words
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
-from jukebox_jax.prior.conditioning import lyrics_of
-from jukebox_jax.sampling import attended, compose, heads
+from jukebox_jax.sampling import compose
 
 TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "artist": traits.timbre,
@@ -68,6 +68,11 @@ def labels(subject: Subject) -> list[Figure]:
     ]
     for title in ("sampled songs", "other songs through the VQ-VAE", "other songs as they are"):
         found += _in_time(sets[title][1], box.rate, title)
+    found += [
+        vowels.figure(vowels.learn(known, box.rate), songs, box.rate, title)
+        for title, (known, songs) in sets.items()
+        if title != "other songs as they are"
+    ]
     return found + _sung(subject)
 
 
@@ -151,24 +156,24 @@ def f_measure(heard: np.ndarray, told: np.ndarray) -> float:
 
 
 def _sung(subject: Subject) -> list[Figure]:
-    """How often codes cost least under their own lyrics, where a prior reads any."""
+    """How often codes cost least under their own lyrics, where a prior is told any."""
     box, drawn = subject.jukebox, subject.drawn
-    if not any(one is not None and lyrics_of(one.model.signals) for one in box.priors):
+    try:
+        read = words.reader(box)
+    except ValueError:
         return []
-    level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
-    name = attended.parts(stage)[0]
     new = [
         (song, [array[index : index + 1] for array in drawn.codes])
         for index, song in enumerate(drawn.songs)
     ]
     found = []
     for title, pairs in (("sampled songs", new), ("held-out songs", subject.known)):
-        told = [(heads.without_times(song, name), codes) for song, codes in pairs]
-        told = [(song, codes) for song, codes in told if song.labels[name].strip()]
-        texts = sorted({song.labels[name] for song, _ in told})
+        told = [(read.told(song), codes) for song, codes in pairs]
+        told = [(song, codes) for song, codes in told if words.sings(song, read.name)]
+        texts = sorted({song.labels[read.name] for song, _ in told}, key=str)
         known = told if len(texts) > words.OTHERS else []
         costs = [
-            words.costs(subject, level, name, song, codes, texts)
+            words.costs(subject, read.level, read.name, song, codes, texts)
             for song, codes in progress.follow(known, "whose lyrics songs have")
         ]
         right = sum(int(one.argmin() == 0) for one in costs)

@@ -2,11 +2,13 @@
 
 `alignment` compares the words' beginnings that a head finds with the true ones; `lyrics` compares
 how well codes are predicted under their own lyrics and under those of other songs. Times that
-songs' lyrics have are never shown to the model.
+songs' lyrics have are never shown to a prior that attends to a text, and are what one that is told
+the character at each code goes by.
 """
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,9 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.evaluation import figures
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
+from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import lyrics, timed
+from jukebox_jax.prior.conditioning import Sung
 from jukebox_jax.prior.lyrics import Lyric
 from jukebox_jax.sampling import attended, compose, heads, price
 
@@ -74,35 +78,75 @@ def alignment(subject: Subject) -> list[Figure]:
     ]  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A prior that is told lyrics.
+
+    Attributes:
+      level: whose it is.
+      name: of the signal.
+      in_time: whether it is told the character at each code, not a text to attend to.
+    """
+
+    level: int
+    name: str
+    in_time: bool
+
+    def told(self, song: Song) -> Song:
+        """A song with its lyrics as they are compared: with times, or without."""
+        plain = heads.without_times(song, self.name)
+        if not self.in_time:
+            return plain
+        lyric = Lyric.of(song.labels, self.name, seconds=song.samples / song.rate or None)
+        value = lyric.text if lyric.times is None else lyric.pairs
+        return dataclasses.replace(plain, labels={**plain.labels, self.name: value})
+
+
+def reader(box: Jukebox) -> Reader:
+    """The prior that attends to lyrics, or else the highest that is told them in time.
+
+    Raises:
+      ValueError: none is told any.
+    """
+    try:
+        level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
+        return Reader(level, attended.parts(stage)[0], False)
+    except ValueError:
+        for level, one in reversed([*enumerate(box.priors)]):
+            for name, signal in one.model.signals if one is not None else ():
+                if isinstance(signal, Sung):
+                    return Reader(level, name, True)
+        raise
+
+
 def lyrics_followed(subject: Subject) -> list[Figure]:
-    """How many bits a code more it costs to read another song's lyrics.
+    """How many bits a code more it costs to be told another song's lyrics.
 
     Held-out songs tell whether lyrics help to predict; sampled ones whether a new song follows
     what it was asked to sing.
 
     Raises:
-      ValueError: no prior reads lyrics, or fewer than two songs have any.
+      ValueError: no prior is told lyrics, or fewer than two songs have any.
     """
     box = subject.jukebox
-    level, stage = attended.level_with_lyrics(box), attended.stage_with_lyrics(box)
-    name = attended.parts(stage)[0]
-    listed = [(heads.without_times(song, name), codes) for song, codes in subject.known]
-    listed = [(song, codes) for song, codes in listed if song.labels[name].strip()]
-    if len({song.labels[name] for song, _ in listed}) < 2:
-        raise ValueError(f"fewer than two songs have {name} of their own: give more songs")
+    read = reader(box)
+    listed = [(read.told(song), codes) for song, codes in subject.known]
+    listed = [(song, codes) for song, codes in listed if sings(song, read.name)]
+    if len({song.labels[read.name] for song, _ in listed}) < 2:
+        raise ValueError(f"fewer than two songs have {read.name} of their own: give more songs")
     songs = [song for song, _ in listed]
     asked = [subject.asked(song, index) for index, song in enumerate(songs[: subject.samples])]
     recording = compose.sample(
-        box, asked, subject.sampled_seconds, levels=(level,), settings=subject.settings
+        box, asked, subject.sampled_seconds, levels=(read.level,), settings=subject.settings
     )
     own = [
         (song, [array[index : index + 1] for array in recording.codes])
         for index, song in enumerate(asked)
     ]
-    texts = [song.labels[name] for song in songs]
+    texts = [song.labels[read.name] for song in songs]
     found = []
     for title, pairs in (("held out", listed), ("sampled", own)):
-        bits = [costs(subject, level, name, song, codes, texts) for song, codes in pairs]
+        bits = [costs(subject, read.level, read.name, song, codes, texts) for song, codes in pairs]
         found += [
             figures.of_songs(
                 "lyrics", f"{title}: other lyrics cost", [one[1:].mean() - one[0] for one in bits],
@@ -115,21 +159,26 @@ def lyrics_followed(subject: Subject) -> list[Figure]:
     return found
 
 
+def sings(song: Song, name: str) -> bool:
+    """Whether a song's lyrics have a word."""
+    return bool(lyrics.plain(song.labels[name]).strip())
+
+
 def costs(
     subject: Subject,
     level: int,
     name: str,
     song: Song,
     codes: Sequence[np.ndarray],
-    texts: Sequence[str],
+    texts: Sequence[Any],
 ) -> np.ndarray:
     """Bits a code under a song's own lyrics and under some others.
 
     Args:
       subject: what is measured.
-      level: whose prior reads lyrics.
+      level: whose prior is told lyrics.
       name: of the lyrics' signal.
-      song: whose labels have lyrics, without times.
+      song: whose labels have lyrics, as `Reader.told` gives them.
       codes: of all levels, i32[1, length], finest first.
       texts: lyrics to draw the others from; at least one is another.
 
