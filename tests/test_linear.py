@@ -39,6 +39,30 @@ def test_floats_are_those_of_flax_to_the_bit(dtype: str) -> None:
     np.testing.assert_array_equal(ours.apply(params, X), theirs.apply(params, X))
 
 
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_gradients_are_those_that_are_derived(dtype: str, close: float) -> None:
+    """Of vectors, of a batch of contexts, and of one batch more."""
+    rng = np.random.default_rng(4)
+    kernel, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((24, 40), (40,)))
+    for shape in ((3,), (2, 5), ()):
+        x, weight = (rng.normal(size=(*shape, n)).astype(np.float32) for n in (24, 40))
+        values = [jnp.asarray(each, dtype) for each in (x, kernel, bias)]
+
+        def loss(values: list, product: Any, weight: np.ndarray = weight) -> jax.Array:
+            return (weight * jnp.sin(product(*values).astype(jnp.float32))).sum()
+
+        found = jax.grad(loss)(values, linear.linear)
+        derived = jax.grad(loss)(values, lambda x, kernel, bias: x @ kernel + bias)
+        for one, other in zip(found, derived, strict=True):
+            assert one.dtype == other.dtype == jnp.dtype(dtype) and one.shape == other.shape
+            scale = np.abs(np.asarray(other, np.float32)).max()
+            np.testing.assert_allclose(*(np.asarray(each, np.float32) for each in (one, other)),
+                                       atol=close * scale)  # fmt: skip
+    many = rng.normal(size=(4, 3, 24)).astype(np.float32)
+    each = jax.vmap(jax.grad(lambda x: linear.linear(x, kernel, bias).sum()))(many)
+    np.testing.assert_allclose(each, np.broadcast_to(kernel.sum(1), many.shape), rtol=1e-5)
+
+
 def test_a_kernel_is_rounded_to_a_part_of_each_output() -> None:
     kernel = np.random.default_rng(3).normal(size=(24, 40)).astype(np.float32)
     kernel *= np.geomspace(1e-3, 1e3, 40).astype(np.float32)

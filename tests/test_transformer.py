@@ -100,6 +100,26 @@ def test_recomputing_changes_no_gradient(params: dict) -> None:
         )
 
 
+def filled(shape: jax.ShapeDtypeStruct) -> np.ndarray:
+    """The same numbers for the same shape."""
+    rng = np.random.default_rng(shape.size)
+    return 0.3 * rng.normal(size=shape.shape).astype(np.float32)
+
+
+def test_long_groups_are_unrolled_in_part() -> None:
+    """Five periods, of which a step holds four: as in a step each, to rounding."""
+    found = []
+    for remat in ("none", "nothing_saveable"):
+        model = make(remat=remat, layout=((("row", "column"), 5),))
+        shapes = jax.eval_shape(model.init, jax.random.key(0), X)
+        params = jax.tree.map(filled, shapes)
+        loss = jax.jit(jax.value_and_grad(lambda p, model=model: (model.apply(p, X) ** 2).sum()))
+        found.append(loss(params))
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3), *found
+    )
+
+
 def test_what_cannot_be_is_refused() -> None:
     for changes, words in (
         (dict(remat="some"), "remat = 'some' is unknown; known: none, full, dots"),

@@ -27,6 +27,10 @@ Layout = tuple[tuple[tuple[str, ...], int], ...]
 Cache = tuple[KV, ...]
 """What all layers remember, one `KV` a layer, first layer first."""
 
+_UNROLLED = 4
+"""Periods in a step of a scan that recomputes nothing, whose every activation would be copied into
+a stack, and out of it again."""
+
 _POLICIES: dict[str, Any] = {
     "full": None,
     "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -139,6 +143,7 @@ class Transformer(nn.Module):
                 split_rngs={"params": True},
                 in_axes=nn.broadcast,
                 length=repeats,
+                unroll=_UNROLLED if self.remat == "none" else 1,
             )(patterns=tuple(names), fields=tuple(fields.items()))
             for names, repeats in self.layout
         ]
