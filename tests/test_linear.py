@@ -153,6 +153,18 @@ def test_turned_kernels_give_the_same_codes_their_bits_and_steps(
         np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("features", [40, 42])  # in whole parts, and not
+def test_products_by_output(batch: int, features: int) -> None:
+    rng = np.random.default_rng(6)
+    x, kernel = (rng.standard_normal((n, 24), np.float32) for n in (batch, features))
+    found = linear.by_output(x, kernel)
+    np.testing.assert_allclose(found, x @ kernel.T, rtol=1e-5, atol=1e-5)
+    half = linear.by_output(*(jnp.asarray(each, jnp.bfloat16) for each in (x, kernel)))
+    assert found.dtype == half.dtype == jnp.float32
+    np.testing.assert_allclose(half, found, atol=0.2)
+
+
 def test_kernels_of_other_types_are_not_turned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "DEEP", 64)
     stage = Stage(MODEL, flat(), {"stage": {"kind": "prior"}})

@@ -23,6 +23,10 @@ from jax import Array
 DEEP = 512
 """Inputs from which on a kernel is turned: of fewer, a CPU reads it faster as it is."""
 
+_PARTS = 4
+"""Parts of its outputs that a turned kernel is read in, by one vector: a CPU gives them to its
+cores, even where it holds the whole for too small to be shared."""
+
 LARGEST = 127
 """The largest whole number; the smallest is its negative, so that scales are symmetric."""
 
@@ -58,9 +62,31 @@ class Dense(nn.Module):
         kernel, bias = (self.get_variable("params", name) for name in ("turned", "bias"))
         if x.ndim > 2:
             return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (1,)), ((), ()))) + bias
-        product = jax.lax.dot_general(kernel, x, (((1,), (1,)), ((), ())))
-        # With the bias inside, XLA would read the kernel on one core; turned back inside, slower.
-        return jax.lax.optimization_barrier(product).T + bias
+        return by_output(x, kernel) + bias
+
+
+def by_output(x: Array, kernel: Array) -> Array:
+    """The product of vectors and a kernel in which the numbers of one output lie side by side.
+
+    Args:
+      x: [batch, width].
+      kernel: [features, width].
+
+    Returns:
+      [batch, features], float32 if the inputs are less.
+    """
+    batch, width = x.shape
+    # With what follows inside, XLA would read the kernel on one core; turned back inside, slower.
+    apart = jax.lax.optimization_barrier
+    if batch == 1 and len(kernel) % _PARTS == 0:
+        parts, x = kernel.reshape(_PARTS, -1, width), jnp.broadcast_to(x, (_PARTS, width))
+        dimensions = (((2,), (1,)), ((0,), (0,)))
+        return apart(_product(parts, x, dimensions)).reshape(1, -1)
+    return apart(_product(kernel, x, (((1,), (1,)), ((), ())))).T
+
+
+def _product(one: Array, other: Array, dimensions: Any) -> Array:
+    return jax.lax.dot_general(one, other, dimensions, preferred_element_type=jnp.float32)
 
 
 def linear(x: Array, kernel: Array, bias: Array) -> Array:

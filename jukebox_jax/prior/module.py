@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import conditioning as doors
-from jukebox_jax.prior import entropy, layer, transformer
+from jukebox_jax.prior import entropy, layer, linear, transformer
 from jukebox_jax.prior.conditioning import Conditioning, Lyrics, LyricsPrefix
 from jukebox_jax.prior.transformer import Cache, Layout
 
@@ -219,6 +219,8 @@ class Prior(nn.Module):
         if track is not None:
             x = x + track
         table = self.codes.embedding.astype(self.dtype)
+        if x.ndim == 2:
+            return linear.by_output(x, table)
         return jnp.einsum("...w,vw->...v", x, table, preferred_element_type=jnp.float32)
 
     def _check(self) -> None:
