@@ -10,30 +10,29 @@ from etils import epath
 
 from jukebox_jax.checkpoint.disk import CheckpointError
 
-_REACHED_BY = {
-    "gs": ("tensorflow", "gcsfs"),
-    "s3": ("tensorflow_io", "s3fs"),
-    "az": ("tensorflow_io", "adlfs"),
-    "hf": ("tensorflow_io", "huggingface_hub"),
-}
-"""For each kind of bucket, the package that reaches it where TensorFlow is installed, or is not."""
-
 
 def located(directory: epath.PathLike) -> epath.Path:
-    """A directory anywhere: on this machine, or in a bucket as gs://, s3:// and so on.
+    """A directory on this machine, or in a bucket as gs://; Orbax writes to no others.
 
     Raises:
-      CheckpointError: nothing is installed that reaches it.
+      CheckpointError: another kind of bucket, or nothing is installed that reaches it.
     """
     scheme, found, _ = os.fspath(directory).partition("://")
-    if not found:
-        return epath.Path(directory)
-    if scheme not in _REACHED_BY:
-        known = ", ".join(f"{name}://" for name in _REACHED_BY)
-        raise CheckpointError(f"{directory}: {scheme}:// is unknown; known: {known}")
-    here = {name for name in ("tensorflow", *_REACHED_BY[scheme]) if importlib.util.find_spec(name)}
-    with_tensorflow, without = _REACHED_BY[scheme]
-    wanted = with_tensorflow if "tensorflow" in here else without
-    if wanted not in here:
-        raise CheckpointError(f"{directory} needs the package {wanted}: pip install {wanted}")
+    if found and scheme != "gs":
+        raise CheckpointError(
+            f"{directory}: checkpoints are written to gs:// and to folders, not to {scheme}://; "
+            "mount it and give its folder"
+        )
+    if found and not by_tensorflow(directory) and not _installed("gcsfs"):
+        raise CheckpointError(f"{directory} needs the package gcsfs: pip install gcsfs")
     return epath.Path(directory)
+
+
+def by_tensorflow(directory: epath.PathLike) -> bool:
+    """Whether a bucket is reached through TensorFlow: where it is, unless EPATH_USE_TF=0 is set."""
+    wanted = os.environ.get("EPATH_USE_TF", "").lower() not in ("false", "no", "f", "0")
+    return "://" in os.fspath(directory) and wanted and _installed("tensorflow")
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -21,6 +21,7 @@ from etils import epath
 
 from jukebox_jax import checkpoint
 from jukebox_jax.audio import wave
+from jukebox_jax.checkpoint import places
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,10 @@ def _save_sound(file: epath.Path, sound: np.ndarray, rate: int) -> None:
 
 
 def _tensorboard(workdir: str | os.PathLike) -> Any:
-    """A clu writer, or None where TensorFlow is missing."""
+    """A clu writer, or None where TensorFlow is missing, or shall not be asked for a bucket."""
+    if _remote(epath.Path(workdir)) and not places.by_tensorflow(workdir):
+        log.info("no TensorBoard files: TensorFlow is not asked for %s", workdir)
+        return None
     try:
         from clu import metric_writers
     except ImportError:
