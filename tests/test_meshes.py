@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from jukebox_jax import models, sharding
+from jukebox_jax.prior import adapters
+from jukebox_jax.prior.adapters import Lora
 from jukebox_jax.training import settings, tasks
 from jukebox_jax.vqvae import vqvae
 
@@ -90,20 +92,44 @@ def make(config: dict) -> tuple[tasks.Task, Any]:
 def test_losses_and_gradients(config: dict) -> None:
     task, (params, books, frozen, batch) = make(config)
 
+    check(task.loss, params, books, frozen, batch)
+
+
+@pytest.mark.slow
+def test_losses_and_gradients_of_adapters() -> None:
+    """The prior that they are added to is split as it is trained; they lie on every device."""
+    task, (params, books, frozen, batch) = make(TOP)
+    lora = Lora(2, targets="attention,mlp")
+    rng = np.random.default_rng(5)
+    added = adapters.init(lora, params, {}, jax.random.key(6))
+    added = jax.tree.map(lambda leaf: 0.1 * rng.normal(size=leaf.shape).astype(np.float32), added)
+
+    def loss(added: Any, books: Any, frozen: Any, batch: Any, key: jax.Array) -> Any:
+        with adapters.applied(lora):
+            whole = adapters.attach(frozen["base"], added)
+            return task.loss(whole, books, frozen["rest"], batch, key)
+
+    check(loss, added, books, {"base": params, "rest": frozen}, batch)
+
+
+def check(loss_of: Any, params: Any, books: Any, frozen: Any, batch: Any) -> None:
+    """Fails unless a loss and its gradient are those of one device on every mesh."""
+
     def found(sizes: tuple[int, int, int], devices: list[jax.Device]) -> tuple[float, Any]:
         mesh = sharding.make_mesh(*sizes, devices=devices)
         where = sharding.shardings(params, mesh)
         everywhere = sharding.replicated(mesh)
+        placed = sharding.place(frozen, sharding.shardings(frozen, mesh))
 
         def loss(params: Any, books: Any, frozen: Any, batch: Any) -> jax.Array:
-            return task.loss(params, books, frozen, batch, jax.random.key(4))[0]
+            return loss_of(params, books, frozen, batch, jax.random.key(4))[0]
 
         with jax.set_mesh(mesh):
             step = jax.jit(jax.value_and_grad(loss), out_shardings=(everywhere, where))
             value, slope = step(
                 sharding.place(params, where),
                 sharding.place(books, everywhere),
-                sharding.place(frozen, everywhere),
+                placed,
                 sharding.place_batch(batch, mesh),
             )
         return float(value), jax.device_get(slope)
