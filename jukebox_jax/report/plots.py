@@ -87,7 +87,7 @@ def use(levels: Sequence[np.ndarray], bins: int) -> Any:
     figure, axes = axes_of(1, len(levels), width=3.1 * len(levels), height=2.7, sharey=True)
     for level, axis in enumerate(axes[0]):
         counts = np.sort(np.bincount(levels[level].ravel(), minlength=bins))[::-1]
-        share = counts / max(counts.sum(), 1)
+        share = counts / max(int(counts.sum()), 1)
         axis.fill_between(np.arange(bins), share, step="mid", color=_BLUE, linewidth=0)
         used, heard = (counts > 0).mean(), share[share > 0]
         effective = np.exp(-(heard * np.log(heard)).sum()) if len(heard) else 0.0

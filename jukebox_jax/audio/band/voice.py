@@ -281,8 +281,8 @@ def _filters(
     for index, width in enumerate((55.0, 75.0, 110.0)):
         centre = np.exp2(table[:, index : index + 1])
         voiced += table[:, 3 + index : 4 + index] / np.sqrt(1 + ((bins - centre) / width) ** 2)
-    for centre, level in ((3600.0, 0.06), (4600.0, 0.03)):
-        top = level / np.sqrt(1 + ((bins - centre * voice.size) / 200.0) ** 2)
+    for high, level in ((3600.0, 0.06), (4600.0, 0.03)):
+        top = level / np.sqrt(1 + ((bins - high * voice.size) / 200.0) ** 2)
         voiced += np.float32(top) * table[:, 4:5]
     voiced *= np.sqrt(np.maximum(bins, 400.0) / np.float32(400.0))  # so that words stand out
     weight = (np.maximum(bins, pitch) / pitch) ** (-2 * voice.tilt) * (bins > 0.7 * pitch)
