@@ -49,12 +49,25 @@ def test_the_bands_own_songs_are_recognised(band: list, monkeypatch: pytest.Monk
     genre = figures["genre, by rhythm: sampled songs"]
     assert artist.value > 70 and artist.low > 25 and "chance 25 %" in artist.note
     assert genre.value > 45 and genre.low > 17 and genre.songs == 24
+    sung = figures["vowels, by sound: sampled songs"]
+    assert sung.value > 50 and sung.low > 20, sung
     # Each artist's songs under the next one's name, each genre's under the next one's.
     moved = [{**one, "artist": told[at - 1]["artist"], "genre": told[at - 1]["genre"]}
              for at, one in enumerate(told)]  # fmt: skip
     swapped = {one.name: one for one in labels.labels(subject(audio, moved))}
     assert swapped["artist, by timbre: sampled songs"].value < 25
     assert swapped["genre, by rhythm: sampled songs"].value < 25
+
+
+def test_songs_too_short_for_singing_are_judged_all_the_same(
+    band: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = [(sound, {**told, "lyrics": "", "lyrics_times": []}) for sound, told in band]
+    monkeypatch.setattr(labels, "heard", lambda *_: (silent[:72], silent[:72]))
+    audio, told = ([one[at] for one in silent[72:]] for at in (0, 1))
+    names = [one.name for one in labels.labels(subject(audio, told))]
+    assert "artist, by timbre: sampled songs" in names
+    assert not any(name.startswith("vowels") for name in names)
 
 
 def test_whose_lyrics_songs_have(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,12 +68,8 @@ def labels(subject: Subject) -> list[Figure]:
     ]
     for title in ("sampled songs", "other songs through the VQ-VAE", "other songs as they are"):
         found += _in_time(sets[title][1], box.rate, title)
-    found += [
-        vowels.figure(vowels.learn(known, box.rate), songs, box.rate, title)
-        for title, (known, songs) in sets.items()
-        if title != "other songs as they are"
-    ]
-    return found + _sung(subject)
+    sets.pop("other songs as they are")  # whose vowels sound otherwise
+    return found + _vowels(sets, box.rate) + _sung(subject)
 
 
 Heard = Sequence[tuple[np.ndarray, Mapping[str, Any]]]
@@ -153,6 +149,17 @@ def f_measure(heard: np.ndarray, told: np.ndarray) -> float:
         if at < len(heard) and heard[at] <= second + _NEAR:
             hits, at = hits + 1, at + 1
     return 2 * hits / max(1, len(heard) + len(told))
+
+
+def _vowels(sets: Mapping[str, tuple[Heard, Heard]], rate: int) -> list[Figure]:
+    """How many vowels are those of the lyrics, where songs are long enough for singing."""
+    try:
+        return [
+            vowels.figure(vowels.learn(learnt, rate), songs, rate, title)
+            for title, (learnt, songs) in sets.items()
+        ]
+    except ValueError:  # too few to learn from
+        return []
 
 
 def _sung(subject: Subject) -> list[Figure]:
