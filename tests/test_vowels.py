@@ -68,8 +68,8 @@ def test_songs_without_words_that_have_times() -> None:
 
 def test_the_bands_singers() -> None:
     """Through its instruments too: songs that were not learnt from."""
-    songs = [*fresh.sounds(40, 8.0, fresh.LEARN, RATE, 4.0)]
+    songs = [*fresh.sounds(30, 8.0, fresh.LEARN, RATE, 4.0)]
     heard = [(sound[:, 0], told) for sound, told in songs]
-    judge = vowels.learn(heard[:32], RATE)
-    found = vowels.figure(judge, heard[32:], RATE, "new")
+    judge = vowels.learn(heard[:24], RATE)
+    found = vowels.figure(judge, heard[24:], RATE, "new")
     assert found.low is not None and found.low > 40
