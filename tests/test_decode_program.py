@@ -177,12 +177,12 @@ def test_a_step_costs_the_same_in_a_long_context() -> None:
     assert read[32768] < 1.2 * read[2048]
 
 
-@pytest.mark.parametrize(("heads", "most"), [(1, 31.7), (2, 32.4)])
-def test_how_many_operations_a_layer_takes(heads: int, most: float) -> None:
-    """One after the other on a CPU, where each costs its call: what three more layers add.
+MOST = {1: 28.4, 2: 31.0} if jax.__version_info__ < (0, 11) else {1: 31.7, 2: 32.4}
 
-    As jax 0.12 compiles it; 0.10 takes 28.4 and 31.0.
-    """
+
+@pytest.mark.parametrize(("heads", "most"), MOST.items())
+def test_how_many_operations_a_layer_takes(heads: int, most: float) -> None:
+    """One after the other on a CPU, where each costs its call: what three more layers add."""
     one, two = (operations(compiled(layers, heads=heads)) for layers in (1, 2))
     assert two.get("copy", 0) == one.get("copy", 0)
     assert (sum(two.values()) - sum(one.values())) / 3 <= most

@@ -91,7 +91,6 @@ def make(config: dict) -> tuple[tasks.Task, Any]:
 )
 def test_losses_and_gradients(config: dict) -> None:
     task, (params, books, frozen, batch) = make(config)
-
     check(task.loss, params, books, frozen, batch)
 
 
@@ -119,7 +118,6 @@ def check(loss_of: Any, params: Any, books: Any, frozen: Any, batch: Any) -> Non
         mesh = sharding.make_mesh(*sizes, devices=devices)
         where = sharding.shardings(params, mesh)
         everywhere = sharding.replicated(mesh)
-        placed = sharding.place(frozen, sharding.shardings(frozen, mesh))
 
         def loss(params: Any, books: Any, frozen: Any, batch: Any) -> jax.Array:
             return loss_of(params, books, frozen, batch, jax.random.key(4))[0]
@@ -129,7 +127,7 @@ def check(loss_of: Any, params: Any, books: Any, frozen: Any, batch: Any) -> Non
             value, slope = step(
                 sharding.place(params, where),
                 sharding.place(books, everywhere),
-                placed,
+                sharding.place(frozen, sharding.shardings(frozen, mesh)),
                 sharding.place_batch(batch, mesh),
             )
         return float(value), jax.device_get(slope)

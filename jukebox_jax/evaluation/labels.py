@@ -175,8 +175,7 @@ def _sung(subject: Subject) -> list[Figure]:
     ]
     found = []
     for title, pairs in (("sampled songs", new), ("held-out songs", subject.known)):
-        told = [(read.told(song), codes) for song, codes in pairs]
-        told = [(song, codes) for song, codes in told if words.sings(song, read.name)]
+        told = read.told(pairs)
         texts = sorted({song.labels[read.name] for song, _ in told}, key=str)
         known = told if len(texts) > words.OTHERS else []
         costs = [

@@ -7,7 +7,7 @@ the character at each code goes by.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,8 +92,12 @@ class Reader:
     name: str
     in_time: bool
 
-    def told(self, song: Song) -> Song:
-        """A song with its lyrics as they are compared: with times, or without."""
+    def told(self, pairs: Iterable[heads.Known]) -> list[heads.Known]:
+        """Of songs with codes those that have words, with lyrics as they are compared."""
+        told = [(self._told(song), codes) for song, codes in pairs]
+        return [one for one in told if lyrics.plain(one[0].labels[self.name]).strip()]
+
+    def _told(self, song: Song) -> Song:
         plain = heads.without_times(song, self.name)
         if not self.in_time:
             return plain
@@ -130,8 +134,7 @@ def lyrics_followed(subject: Subject) -> list[Figure]:
     """
     box = subject.jukebox
     read = reader(box)
-    listed = [(read.told(song), codes) for song, codes in subject.known]
-    listed = [(song, codes) for song, codes in listed if sings(song, read.name)]
+    listed = read.told(subject.known)
     if len({song.labels[read.name] for song, _ in listed}) < 2:
         raise ValueError(f"fewer than two songs have {read.name} of their own: give more songs")
     songs = [song for song, _ in listed]
@@ -159,11 +162,6 @@ def lyrics_followed(subject: Subject) -> list[Figure]:
     return found
 
 
-def sings(song: Song, name: str) -> bool:
-    """Whether a song's lyrics have a word."""
-    return bool(lyrics.plain(song.labels[name]).strip())
-
-
 def costs(
     subject: Subject,
     level: int,
@@ -178,7 +176,7 @@ def costs(
       subject: what is measured.
       level: whose prior is told lyrics.
       name: of the lyrics' signal.
-      song: whose labels have lyrics, as `Reader.told` gives them.
+      song: whose labels have lyrics, as `Reader.told` gives it.
       codes: of all levels, i32[1, length], finest first.
       texts: lyrics to draw the others from; at least one is another.
 
