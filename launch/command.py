@@ -3,9 +3,12 @@
 `run(name, main)` parses the flags, sets up logging, and runs `main`.
 """
 
+import importlib.metadata
+import importlib.util
 import logging
 import os
 import pathlib
+import platform
 import sys
 from collections.abc import Callable
 
@@ -25,6 +28,7 @@ def run(name: str, main: Callable[[], None]) -> None:
       main: does the work, once the flags are parsed. A ValueError or an OSError that leaves it is
         the user's to mend, and is printed as one line; any other error is ours, and is not hidden.
     """
+    _take_large_pages()
 
     def parse(arguments: list[str]) -> list[str]:
         try:
@@ -47,6 +51,24 @@ def run(name: str, main: Callable[[], None]) -> None:
             sys.exit(f"{name}: stopped")
 
     app.run(guarded, flags_parser=parse)
+
+
+def _take_large_pages() -> None:
+    """Begins the command again with large pages of memory, where the processor computes.
+
+    What a step of training needs is asked for and given back at each step, and large pages are
+    cheaper to come by than many small ones. glibc takes them only where the environment says so
+    before a program begins; where GLIBC_TUNABLES is set already, it stays as it is.
+    """
+    devices = [*importlib.metadata.entry_points(group="jax_plugins")]
+    accelerated = devices or importlib.util.find_spec("libtpu") is not None
+    if accelerated and os.environ.get("JAX_PLATFORMS") != "cpu":
+        return
+    library, version = platform.libc_ver()
+    knows = library == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 35)
+    if knows and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def keep_compiled_programs() -> None:

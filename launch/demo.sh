@@ -24,7 +24,6 @@ fi
 cd "$here"
 if [ -n "$train" ]; then
   bash launch/setup.sh train
-  export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"  # large pages: less time
   exec "${VENV:-.venv}/bin/python" launch/demo.py --train --out "$out" ${songs:+--songs "$songs"}
 fi
 began=$(date +%s)

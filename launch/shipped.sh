@@ -5,7 +5,6 @@
 # Two to three hours on two quiet CPU cores. Run it again and it goes on where it stopped; OUT/published then
 # holds what jukebox_jax/shipped holds.
 set -euo pipefail
-export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"  # large pages: less time
 out=$(realpath -m "${1:?give the folder in which to train}")
 cd "$(dirname "$0")/.."
 bash launch/setup.sh train

@@ -17,11 +17,12 @@ set -uo pipefail
 folder=${FOLDER:-jukebox}
 arguments=$(printf ' %q' "$@")
 
-# A lost host ends the processes of the others within a minute. Then all are started again, up to
-# RESTARTS times: the same command goes on from the last checkpoint.
+# A lost host ends the processes of the others within a minute, and one that is told to stop, for
+# maintenance, ends all of them well. Then all are started again, up to RESTARTS times: the same
+# command goes on from the last checkpoint.
 for attempt in $(seq 0 "${RESTARTS:-20}"); do
   gcloud compute tpus tpu-vm ssh "$TPU" --zone="$ZONE" --worker=all \
-    --command="cd $folder && .venv/bin/python launch/train.py --cluster$arguments" && exit 0
+    --command="cd $folder && .venv/bin/python launch/train.py --cluster --stopped=3$arguments" && exit 0
   status=$?
   echo "tpu_pod.sh: attempt $attempt ended with $status; starting again" >&2
   sleep 30

@@ -5,6 +5,9 @@
 Any value of the config is overridden on the command line, as --config.run.steps=1000; a key that
 the config does not have is an error. SIGTERM saves and ends; the same command goes on.
 
+    --stopped 3                           ends with 3, not 0, where SIGTERM came before the last
+                                          step: whoever starts runs can tell that one is to go on
+
     --config.run.start_from=runs/other    begins with a trained stage's weights
 
 The config may then name more artists (a larger size), further signals, or lyrics with "memory"
@@ -38,6 +41,7 @@ CLUSTER = flags.DEFINE_bool("cluster", False, "Ask the cluster for other process
 COMPILE_ONLY = flags.DEFINE_bool("compile_only", False, "Tell what a run needs; train nothing.")
 DEVICES = flags.DEFINE_integer("devices", 1, "With --compile_only: simulated devices.", 1)
 PAGE = flags.DEFINE_bool("page", True, "At the end, write index.html in the workdir: see page.py.")
+STOPPED = flags.DEFINE_integer("stopped", 0, "Exit status of a run that SIGTERM stopped.", 0, 255)
 MEMORY = flags.DEFINE_string("memory", None, "With --compile_only: of a device, as 80GB.")
 flags.mark_flag_as_required("config")
 
@@ -60,9 +64,11 @@ def main() -> None:
     sharding.initialize(cluster=CLUSTER.value)
     command.speak_once()
     with watch.together():
-        loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
+        state = loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
     if PAGE.value and jax.process_index() == 0 and "://" not in WORKDIR.value:
         page.offer(WORKDIR.value)
+    if int(state.step) < CONFIG.value.run.steps:
+        sys.exit(STOPPED.value)
 
 
 def compile_only() -> None:

@@ -123,12 +123,12 @@ def test_a_lost_process_ends_all_and_the_run_goes_on(folder: pathlib.Path) -> No
     before = losses(workdir)
     assert len(before) < STEPS
 
-    process = start(folder, "run", "--config.run.checkpoint_every=0")
+    process = start(folder, "run", "--config.run.checkpoint_every=0", "--stopped=3")
     further = max(before) + SAVED
     wait_for(lambda: max(losses(workdir)) >= further, process, "further steps")
     process.send_signal(signal.SIGTERM)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 0, errors
+    assert process.returncode == 3, errors
     begun = int(re.search(r"going on from step (\d+) of run", errors)[1])
     assert SAVED <= begun <= max(before) and begun % SAVED == 0
     (last,) = map(int, re.findall(r"asked to stop: step (\d+) is saved", errors))  # one speaks

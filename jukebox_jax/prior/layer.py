@@ -20,6 +20,7 @@ from jukebox_jax.prior import cache as caches
 from jukebox_jax.prior.attention import Grid
 from jukebox_jax.prior.cache import KV
 from jukebox_jax.prior.linear import Dense
+from jukebox_jax.prior.norm import LayerNorm
 
 
 class Attention(nn.Module):
@@ -153,11 +154,11 @@ class Layer(nn.Module):
 
     def setup(self) -> None:
         """Names the parts."""
-        self.norm_1 = norm(self.dtype)
+        self.norm_1 = LayerNorm(self.dtype)
         self.attention = Attention(
             self.pattern, self.grid, self.heads, self.state, self.width, self.std, self.dtype
         )
-        self.norm_2 = norm(self.dtype)
+        self.norm_2 = LayerNorm(self.dtype)
         self.mlp = MLP(self.hidden, self.width, self.std, self.dtype)
 
     def __call__(self, x: Array, memory: Array | None = None) -> Array:
@@ -199,11 +200,6 @@ class Table(nn.Embed):
     def __call__(self, ids: Array) -> Array:
         """i32[...] to [..., features]."""
         return jnp.take(self.rows, ids, axis=0)
-
-
-def norm(dtype: str, name: str | None = None) -> nn.LayerNorm:
-    """A LayerNorm whose statistics are float32 whatever the compute type."""
-    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
 
 
 def dense(features: int, std: float, dtype: str, name: str | None = None) -> Dense:

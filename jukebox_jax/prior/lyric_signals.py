@@ -18,6 +18,7 @@ from jukebox_jax import sharding
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer, lyrics
 from jukebox_jax.prior.alphabet import Alphabet
+from jukebox_jax.prior.norm import LayerNorm
 from jukebox_jax.prior.signals import of
 from jukebox_jax.prior.transformer import Layout, Transformer
 from jukebox_jax.prior.vocabulary import LabelError
@@ -104,7 +105,7 @@ class Lyrics:
             name="transformer",
         )(x)
         x = sharding.by_song(layer.dense(width, 0.02 * self.init_scale, dtype, name="out")(x))
-        return layer.norm(dtype, name="norm")(x)
+        return LayerNorm(dtype, name="norm")(x)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jax import Array
 from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.prior import layer
 from jukebox_jax.prior.mixture import Mixture
+from jukebox_jax.prior.norm import LayerNorm
 from jukebox_jax.prior.vocabulary import UNKNOWN, LabelError, Vocabulary
 from jukebox_jax.vqvae import coder
 
@@ -252,7 +253,7 @@ class Codes:
             dtype=dtype,
             name="up",
         )(table(values))
-        return layer.norm(dtype, name="norm")(x)
+        return LayerNorm(dtype, name="norm")(x)
 
 
 def of(song: Song) -> str:
