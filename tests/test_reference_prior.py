@@ -35,7 +35,7 @@ def load(name: str) -> tuple[Prior, Any, dict[str, np.ndarray]]:
     content = torchfile.load(FOLDER / f"{name}.pth.tar")
     model, params = release.convert(content["model"], content["hps"], vqvae)
     with np.load(FOLDER / f"{name}.npz") as numbers:
-        return model.clone(remat="none"), params, dict(numbers)
+        return model, params, dict(numbers)
 
 
 @functools.cache

@@ -95,6 +95,11 @@ def write_text(directory: epath.PathLike, name: str, text: str) -> None:
         raise CheckpointError(f"{path} cannot be written: {disk.reason(error)}") from error
 
 
+def begun(directory: epath.PathLike) -> bool:
+    """Whether a step was saved, whole or not."""
+    return bool(disk.steps(places.located(directory)))
+
+
 def latest(directory: epath.PathLike) -> int:
     """The newest step with a readable record.
 

@@ -43,6 +43,15 @@ class Drawn:
         return np.array(first, np.int64) * jukebox.hops[level]
 
 
+def apart(
+    songs: Sequence[Song], codes: Sequence[np.ndarray]
+) -> list[tuple[Song, Sequence[np.ndarray]]]:
+    """Each song with its own codes of all levels, i32[1, length]."""
+    return [
+        (song, [level[index : index + 1] for level in codes]) for index, song in enumerate(songs)
+    ]
+
+
 def sample(jukebox: Jukebox, songs: Sequence[Song], seconds: float, settings: Settings) -> Drawn:
     """Samples recordings, with a line now and then of what is left.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from jukebox_jax.audio import measure
 from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, vowels, words
+from jukebox_jax.evaluation.drawn import apart
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.sampling import compose
@@ -169,10 +170,7 @@ def _sung(subject: Subject) -> list[Figure]:
         read = words.reader(box)
     except ValueError:
         return []
-    new = [
-        (song, [array[index : index + 1] for array in drawn.codes])
-        for index, song in enumerate(drawn.songs)
-    ]
+    new = apart(drawn.songs, drawn.codes)
     found = []
     for title, pairs in (("sampled songs", new), ("held-out songs", subject.known)):
         told = read.told(pairs)

@@ -10,6 +10,7 @@ import numpy as np
 
 from jukebox_jax.audio import measure
 from jukebox_jax.evaluation import embedding, figures, frechet, fresh, progress
+from jukebox_jax.evaluation.drawn import apart
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.prior.conditioning import lyrics_of
@@ -251,10 +252,7 @@ def _lyrics(subject: Subject) -> list[Figure]:
         note = "no head is known that follows the lyrics: launch/align.py finds it"
         return [Figure("samples", "lyrics that the attention visits", float("nan"), "%", note=note)]
     pairs: dict[str, list[heads.Known]] = {
-        "sampled": [
-            (song, [array[index : index + 1] for array in drawn.codes])
-            for index, song in enumerate(drawn.songs)
-        ],
+        "sampled": apart(drawn.songs, drawn.codes),
         "real": list(subject.known),
     }
     found = []

@@ -14,6 +14,7 @@ import numpy as np
 
 from jukebox_jax.audio.song import Song
 from jukebox_jax.evaluation import figures
+from jukebox_jax.evaluation.drawn import apart
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.models import Jukebox
@@ -142,10 +143,7 @@ def lyrics_followed(subject: Subject) -> list[Figure]:
     recording = compose.sample(
         box, asked, subject.sampled_seconds, levels=(read.level,), settings=subject.settings
     )
-    own = [
-        (song, [array[index : index + 1] for array in recording.codes])
-        for index, song in enumerate(asked)
-    ]
+    own = apart(asked, recording.codes)
     texts = [song.labels[read.name] for song in songs]
     found = []
     for title, pairs in (("held out", listed), ("sampled", own)):

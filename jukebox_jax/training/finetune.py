@@ -16,7 +16,6 @@ from etils import epath
 from jax import Array
 
 from jukebox_jax import checkpoint, models, sharding
-from jukebox_jax.checkpoint import disk
 from jukebox_jax.prior import adapters
 from jukebox_jax.prior.conditioning import Label
 from jukebox_jax.training import parts
@@ -96,7 +95,7 @@ def _base(
 ) -> tuple[Any, Mapping[str, int]]:
     """The weights that are added to, placed, and how many rows of each table they know."""
     folder = epath.Path(workdir) / models.BASE
-    if origin is not None and not disk.steps(folder):
+    if origin is not None and not checkpoint.begun(folder):
         used = {
             name: origin.used[name]
             for name, signal in task.model.signals

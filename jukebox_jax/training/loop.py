@@ -6,12 +6,13 @@ a later stage or a sampler needs of it is there, and the same call goes on where
 stopped. What is trained is the business of `tasks`; where it is saved, of `checkpoint`.
 """
 
+import contextlib
 import dataclasses
 import io
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from jax import Array
 from jukebox_jax import checkpoint, sharding
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
-from jukebox_jax.checkpoint import disk, places
+from jukebox_jax.checkpoint import places
 from jukebox_jax.prior import conditioning
 from jukebox_jax.training import evaluation, finetune, gradient, operations, parts, tasks
 from jukebox_jax.training import origin as origins
@@ -120,45 +121,36 @@ def _run(
         take = states.compile_step(settings, task, places)
         evaluate = evaluation.Evaluation(settings, task, mesh, held_out or train)
         journal = Journal(workdir, step=begin, steps=run.steps, rate=settings.stage.rate)
-        pending: list[dict[str, Array]] = []
-        waited, since = 0.0, time.monotonic()
+        stretch = _Stretch()
         stream = evaluation.batches(settings, task, mesh, train, start_step=begin)
         for step in range(begin + 1, run.steps + 1):
-            asked = time.monotonic()
             waiting_for(f"the songs of step {step}")
-            batch = next(stream)
-            waited += time.monotonic() - asked
+            with stretch.waiting():
+                batch = next(stream)
             waiting_for(f"step {step}")
             state, metrics = take(state, frozen, batch, key)
-            pending.append(metrics)
-            if len(pending) > _IN_FLIGHT:  # so that what is awaited is what takes long
-                jax.block_until_ready(pending[-1 - _IN_FLIGHT])
+            stretch.add(metrics)
             stop = interrupt.asked(step)
             if run.due(run.log_every, step) or step == begin + 1 or stop:
-                figures = _mean(pending)
-                spent = time.monotonic() - since
-                figures |= {
-                    **operations.speed(settings, task, mesh, len(pending) / spent),
-                    "data_wait": waited / spent,
-                }
-                pending, waited, since = [], 0.0, time.monotonic()
+                figures, pace, data_wait = stretch.report()
+                figures |= operations.speed(settings, task, mesh, pace) | {"data_wait": data_wait}
+                stretch = _Stretch()
                 _check_finite(settings, figures, workdir, batch, step)
                 journal.scalars(step, {f"train/{name}": value for name, value in figures.items()})
                 journal.progress(step, {name: figures[name] for name in _SHOWN if name in figures})
-            aside = time.monotonic()
-            held: dict[str, float] = {}
-            waiting_for(f"the evaluation after step {step}")
-            if run.due(run.evaluate_every, step) and not stop:
-                held = {f"evaluate/{name}": x for name, x in evaluate(state, frozen).items()}
-                journal.scalars(step, held)
-                journal.progress(step, {"held-out loss": held["evaluate/loss"]})
-            if run.due(run.examples_every, step) and not stop:
-                sound_key = jax.random.fold_in(jax.random.fold_in(key, _EXAMPLES), step)
-                journal.sounds(step, evaluate.examples(state, frozen, sound_key))
-            waiting_for(f"the checkpoint of step {step}")
-            if run.due(run.checkpoint_every, step) or stop:
-                checkpoints.save(step, state.parts(), metrics=held or None)
-            since += time.monotonic() - aside  # the pace is that of training alone
+            with stretch.aside():
+                held: dict[str, float] = {}
+                waiting_for(f"the evaluation after step {step}")
+                if run.due(run.evaluate_every, step) and not stop:
+                    held = {f"evaluate/{name}": x for name, x in evaluate(state, frozen).items()}
+                    journal.scalars(step, held)
+                    journal.progress(step, {"held-out loss": held["evaluate/loss"]})
+                if run.due(run.examples_every, step) and not stop:
+                    sound_key = jax.random.fold_in(jax.random.fold_in(key, _EXAMPLES), step)
+                    journal.sounds(step, evaluate.examples(state, frozen, sound_key))
+                waiting_for(f"the checkpoint of step {step}")
+                if run.due(run.checkpoint_every, step) or stop:
+                    checkpoints.save(step, state.parts(), metrics=held or None)
             if stop:
                 log.info("asked to stop: step %d is saved, the same command goes on", step)
                 break
@@ -168,6 +160,44 @@ def _run(
         return state
 
 
+class _Stretch:
+    """The steps since the last report: what was measured of them, and the time that they took."""
+
+    def __init__(self) -> None:
+        self._metrics: list[dict[str, Array]] = []
+        self._waited, self._since = 0.0, time.monotonic()
+
+    def add(self, metrics: dict[str, Array]) -> None:
+        """Counts a step, and waits for an earlier one: what is awaited is then what takes long."""
+        self._metrics.append(metrics)
+        if len(self._metrics) > _IN_FLIGHT:
+            jax.block_until_ready(self._metrics[-1 - _IN_FLIGHT])
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For data."""
+        asked = time.monotonic()
+        yield
+        self._waited += time.monotonic() - asked
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done meanwhile does not count: the pace is that of training alone."""
+        began = time.monotonic()
+        yield
+        self._since += time.monotonic() - began
+
+    def report(self) -> tuple[dict[str, float], float, float]:
+        """Metrics, means but of counts the last; steps a second; the share spent waiting."""
+        on_host = jax.device_get(self._metrics)
+        figures = {
+            name: float(last if name.startswith("skipped") else np.mean([m[name] for m in on_host]))
+            for name, last in on_host[-1].items()
+        }
+        spent = time.monotonic() - self._since
+        return figures, len(on_host) / spent, self._waited / spent
+
+
 def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
     shares = math.prod(mesh.shape[axis] for axis in ("data", "fsdp"))
     gradient.check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
@@ -175,7 +205,7 @@ def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
 
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     """The stage to start from, unless there is none or the run has started already."""
-    if not settings.run.start_from or disk.steps(places.located(workdir)):
+    if not settings.run.start_from or checkpoint.begun(workdir):
         return None
     return origins.read(settings)
 
@@ -264,14 +294,6 @@ def _make_task(
         {name: vocabulary.to_json() for name, vocabulary in task.vocabularies.items()},
     )
     return task
-
-
-def _mean(pending: Sequence[Mapping[str, Array]]) -> dict[str, float]:
-    """The mean of each metric over steps; of counts, the last."""
-    on_host = jax.device_get(list(pending))
-    figures = {name: float(np.mean([m[name] for m in on_host])) for name in on_host[-1]}
-    figures |= {name: float(on_host[-1][name]) for name in figures if name.startswith("skipped")}
-    return figures
 
 
 def _check_finite(
