@@ -41,7 +41,7 @@ def run(name: str, main: Callable[[], None]) -> None:
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
         )
-        for chatty in ("absl", "jax", "orbax", "asyncio"):
+        for chatty in ("absl", "jax", "orbax", "asyncio", "fsspec", "gcsfs"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
         try:
             main()

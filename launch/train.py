@@ -56,7 +56,7 @@ def main() -> None:
         sys.exit(processes.start(PROCESSES.value))
     import jax
 
-    from jukebox_jax import sharding
+    from jukebox_jax import checkpoint, sharding
     from jukebox_jax.page import page
     from jukebox_jax.training import loop, watch
 
@@ -65,7 +65,7 @@ def main() -> None:
     command.speak_once()
     with watch.together():
         state = loop.train_and_evaluate(CONFIG.value, WORKDIR.value)
-    if PAGE.value and jax.process_index() == 0 and "://" not in WORKDIR.value:
+    if PAGE.value and jax.process_index() == 0 and not checkpoint.remote(WORKDIR.value):
         page.offer(WORKDIR.value)
     if int(state.step) < CONFIG.value.run.steps:
         sys.exit(STOPPED.value)

@@ -7,7 +7,7 @@ library and what lies where, and `fingerprint` tells whether arrays are those th
 file here knows a module.
 """
 
-from jukebox_jax.checkpoint.disk import CheckpointError
+from jukebox_jax.checkpoint.disk import CheckpointError, remote
 from jukebox_jax.checkpoint.run import Checkpoints, save_stage
 from jukebox_jax.checkpoint.stage import (
     ALIGNMENT,
@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "parts",
     "read_json",
+    "remote",
     "save_stage",
     "weights_part",
     "write_json",

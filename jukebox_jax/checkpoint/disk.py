@@ -28,6 +28,7 @@ TRASH = "trash"
 """The folder beside the steps into which deleted ones are renamed."""
 
 _RECORD = "fingerprint"  # its folder beside the parts
+_FIRST, _LAST = "_CHECKPOINT_METADATA", "commit_success.txt"  # files of a step in a bucket
 _FORMAT = 1
 LEFT_BEHIND = r"coroutine '(_deserialize_arrays|Store)\b.*' was never awaited"
 """What Python says of the arrays that were on their way when another one failed."""
@@ -141,7 +142,6 @@ def manager(directory: epath.Path, keep: Keep, asynchronous: bool) -> Any:
     ocp = _orbax()
     options = ocp.CheckpointManagerOptions(
         preservation_policy=keep,
-        cleanup_tmp_directories=True,  # on object stores, where `unfinished` does not know them
         todelete_subdir=TRASH,  # deleted in place, a step would be half there for a while
         save_root_metadata=False,
         lightweight_initialize=True,
@@ -170,10 +170,14 @@ def contents(record: Record, leaves: Mapping[str, Mapping[str, Any]]) -> Any:
     return args.Composite(**items)
 
 
+def remote(folder: epath.PathLike) -> bool:
+    """Whether a folder lies in a bucket."""
+    return "://" in os.fspath(folder)
+
+
 def _absolute(folder: epath.Path) -> epath.Path:
     """The folder as Orbax wants it where several processes write or read."""
-    remote = "://" in os.fspath(folder)
-    return folder if remote else epath.Path(os.path.abspath(folder))
+    return folder if remote(folder) else epath.Path(os.path.abspath(folder))
 
 
 def steps(directory: epath.Path) -> list[int]:
@@ -186,7 +190,18 @@ def steps(directory: epath.Path) -> list[int]:
 
 def unfinished(directory: epath.Path) -> list[epath.Path]:
     """The folders of steps that were not written to their end."""
-    return list(directory.glob("*.orbax-checkpoint-tmp*")) if directory.is_dir() else []
+    if not directory.is_dir():
+        return []
+    if not remote(directory):
+        return list(directory.glob("*.orbax-checkpoint-tmp*"))
+    # In a bucket a step has its name from the start, and one file more once it is whole. Orbax
+    # would take every folder without that file for half a step, whatever it is, and delete it.
+    numbered = [folder for folder in directory.iterdir() if folder.name.isdecimal()]
+    return [
+        folder
+        for folder in numbered
+        if (folder / _FIRST).exists() and not (folder / _LAST).exists()
+    ]
 
 
 def read_rows(
@@ -337,7 +352,8 @@ def reason(error: BaseException) -> str:
             return os.strerror(int(code[1]))
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error) or type(error).__name__).split(" [tensorstore_spec")[0].split("\n")[0][:200]
+    said = (str(error) or type(error).__name__).split("\n")[0]
+    return re.split(r" \[(?:tensorstore_spec|http_response)", said)[0][:200]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,6 +8,7 @@ import os
 
 from etils import epath
 
+from jukebox_jax.checkpoint import disk
 from jukebox_jax.checkpoint.disk import CheckpointError
 
 
@@ -17,22 +18,30 @@ def located(directory: epath.PathLike) -> epath.Path:
     Raises:
       CheckpointError: another kind of bucket, or nothing is installed that reaches it.
     """
-    scheme, found, _ = os.fspath(directory).partition("://")
-    if found and scheme != "gs":
+    if not disk.remote(directory):
+        return epath.Path(directory)
+    scheme = os.fspath(directory).partition("://")[0]
+    if scheme != "gs":
         raise CheckpointError(
             f"{directory}: checkpoints are written to gs:// and to folders, not to {scheme}://; "
             "mount it and give its folder"
         )
-    if found and not by_tensorflow(directory) and not _installed("gcsfs"):
-        raise CheckpointError(f"{directory} needs the package gcsfs: pip install gcsfs")
+    # Orbax lists steps with Google's own package, which gcsfs brings.
+    package = "google.cloud.storage" if by_tensorflow(directory) else "gcsfs"
+    if not _installed(package):
+        name = package.replace(".", "-")
+        raise CheckpointError(f"{directory} needs the package {name}: pip install {name}")
     return epath.Path(directory)
 
 
 def by_tensorflow(directory: epath.PathLike) -> bool:
     """Whether a bucket is reached through TensorFlow: where it is, unless EPATH_USE_TF=0 is set."""
     wanted = os.environ.get("EPATH_USE_TF", "").lower() not in ("false", "no", "f", "0")
-    return "://" in os.fspath(directory) and wanted and _installed("tensorflow")
+    return disk.remote(directory) and wanted and _installed("tensorflow")
 
 
 def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # not even what it lies in
+        return False

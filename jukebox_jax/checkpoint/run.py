@@ -222,6 +222,8 @@ class Checkpoints:
                 while target.exists():
                     target = target.parent / f"{target.name}_"
                 target.parent.mkdir(exist_ok=True)
+                if disk.remote(target):  # where a folder is there once something lies in it
+                    stage.write_text(target.parent, "README", "Steps that could not be read.\n")
                 (self._directory / str(step)).rename(target)
         disk.everywhere(True)
         self._manager.reload()

@@ -88,7 +88,7 @@ class Journal:
 
     def _add(self, line: str) -> None:
         file = self._folder / checkpoint.METRICS
-        if not _remote(file):
+        if not checkpoint.remote(file):
             try:
                 with file.open("a") as record:
                     record.write(line)
@@ -109,13 +109,9 @@ class Journal:
         checkpoint.write_text(self._folder, checkpoint.METRICS, "".join(lines))
 
 
-def _remote(path: epath.Path) -> bool:
-    return "://" in os.fspath(path)
-
-
 def _save_sound(file: epath.Path, sound: np.ndarray, rate: int) -> None:
     """Writes a wav file; into a bucket by way of this machine, for the library knows none."""
-    if not _remote(file):
+    if not checkpoint.remote(file):
         wave.save(os.fspath(file), sound, rate)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +123,7 @@ def _save_sound(file: epath.Path, sound: np.ndarray, rate: int) -> None:
 
 def _tensorboard(workdir: str | os.PathLike) -> Any:
     """A clu writer, or None where TensorFlow is missing, or shall not be asked for a bucket."""
-    if _remote(epath.Path(workdir)) and not places.by_tensorflow(workdir):
+    if checkpoint.remote(workdir) and not places.by_tensorflow(workdir):
         log.info("no TensorBoard files: TensorFlow is not asked for %s", workdir)
         return None
     try:
