@@ -7,9 +7,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from jukebox_jax import checkpoint
 from jukebox_jax.audio import wave
 from jukebox_jax.checkpoint import METRICS, CheckpointError
-from jukebox_jax.training import journal as journal_module
 from jukebox_jax.training.journal import Journal
 
 
@@ -67,7 +67,7 @@ def test_progress_tells_the_time_left(
 def test_into_a_bucket_files_are_written_whole(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "_remote", lambda path: True)
+    monkeypatch.setattr(checkpoint, "remote", lambda path: True)
     first = Journal(tmp_path, step=0, steps=10, rate=8000)
     first.scalars(1, {"train/loss": 2.0})
     again = Journal(tmp_path, step=1, steps=10, rate=8000)
