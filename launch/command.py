@@ -60,13 +60,14 @@ def _take_large_pages() -> None:
     cheaper to come by than many small ones. glibc takes them only where the environment says so
     before a program begins; where GLIBC_TUNABLES is set already, it stays as it is.
     """
+    if "GLIBC_TUNABLES" in os.environ:  # as where it has begun again
+        return
     devices = [*importlib.metadata.entry_points(group="jax_plugins")]
     accelerated = devices or importlib.util.find_spec("libtpu") is not None
     if accelerated and os.environ.get("JAX_PLATFORMS") != "cpu":
         return
     library, version = platform.libc_ver()
-    knows = library == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 35)
-    if knows and "GLIBC_TUNABLES" not in os.environ:
+    if library == "glibc" and tuple(map(int, version.split(".")[:2])) >= (2, 35):
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

@@ -148,7 +148,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, why = refused.args
             self.say({"error": {"code": status, "message": why}}, status)
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer  # noqa: N815
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer
 
     def call(self, parts: list[str], query: dict[str, str], data: bytes) -> None:
         bucket = self.server

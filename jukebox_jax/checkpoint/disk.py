@@ -196,11 +196,10 @@ def unfinished(directory: epath.Path) -> list[epath.Path]:
         return list(directory.glob("*.orbax-checkpoint-tmp*"))
     # In a bucket a step has its name from the start, and one file more once it is whole. Orbax
     # would take every folder without that file for half a step, whatever it is, and delete it.
-    numbered = [folder for folder in directory.iterdir() if folder.name.isdecimal()]
     return [
         folder
-        for folder in numbered
-        if (folder / _FIRST).exists() and not (folder / _LAST).exists()
+        for folder in directory.iterdir()
+        if folder.name.isdecimal() and (folder / _FIRST).exists() and not (folder / _LAST).exists()
     ]
 
 

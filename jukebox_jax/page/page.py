@@ -38,7 +38,7 @@ def write(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> pa
       OSError: the file cannot be written.
     """
     place = os.fspath(folder)
-    if "://" in place:
+    if checkpoint.remote(place):
         raise ValueError(f"{place}: pages are made of folders on this machine; copy it here first")
     here, blocks = pathlib.Path(place), Blocks()
     kind = _kind(here)

@@ -1,13 +1,15 @@
 """A LayerNorm whose gradient a CPU computes as fast as an accelerator.
 
-It is Flax's, forward to the bit. Backward, the sums over all positions are written as products: XLA
-takes a long sum on a CPU in slow steps. Nothing here knows of codes, labels or layers.
+It is Flax's, forward to the bit. Backward, the sums over all positions are those of `linear.total`.
+Nothing here knows of codes, labels or layers.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jukebox_jax.prior.linear import total
 
 EPSILON = 1e-5
 """Added to the variance."""
@@ -48,13 +50,7 @@ def _backward(kept: tuple[Array, ...], change: Array) -> tuple[Array, Array, Arr
     scaled = change * scale
     along = (scaled * normal).mean(axis=-1, keepdims=True)
     back = inverse * (scaled - scaled.mean(axis=-1, keepdims=True) - normal * along)
-    return back.astype(x.dtype), _total(change * normal), _total(change)
-
-
-def _total(changes: Array) -> Array:
-    """The sum over all axes but the last: [..., width] to [width]."""
-    flat = changes.reshape(-1, changes.shape[-1])
-    return jax.lax.dot_general(jnp.ones(len(flat), flat.dtype), flat, (((0,), (0,)), ((), ())))
+    return back.astype(x.dtype), total(change * normal), total(change)
 
 
 _normalize.defvjp(_forward, _backward)
