@@ -194,7 +194,7 @@ def advance(
     def one(_: Any, state: Decoding) -> Decoding:
         # A burst that reaches `until` draws its last code again and again. That changes nothing:
         # the same code goes to the same place, in the window and in the cache.
-        position = jnp.minimum(state.position, until - 1)
+        position = _on_all_cores(jnp.minimum(state.position, until - 1))
         before = jax.lax.dynamic_index_in_dim(
             state.window, jnp.maximum(position - 1, 0), axis=1, keepdims=False
         )
@@ -223,6 +223,20 @@ def advance(
         lambda state: jax.lax.fori_loop(0, _BURST, one, state),
         state,
     )
+
+
+def _on_all_cores(position: Array) -> Array:
+    """The same position, sorted.
+
+    XLA for a CPU takes a loop for small whose every operation it can put into one function, however
+    large the arrays: jax 0.12 decoded one song on one core, at half the pace, and compiled that
+    function for minutes. A sort it cannot put there.
+    """
+
+    def sort(position: Array) -> Array:
+        return jax.lax.sort(jnp.stack([position, position]))[0]
+
+    return jax.lax.platform_dependent(position, cpu=sort, default=lambda position: position)
 
 
 def noise(keys: Array, position: Array | int) -> Array:
