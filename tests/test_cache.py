@@ -19,7 +19,7 @@ OVER_CONTEXT = [pattern for pattern in attention.PATTERNS if pattern != "memory"
 
 
 def merged(array: jax.Array) -> jax.Array:
-    return array.reshape(*array.shape[:2], HEADS * WIDTH)
+    return array.reshape(*array.shape[:2], -1)
 
 
 QUICK = {"xla_backend_optimization_level": 0}  # to compile
@@ -35,9 +35,8 @@ def go_on(grid: Grid, query, key, value, known):
     spoilt = [merged(jnp.where(later, 1e4, each)) for each in (key, value)]
     kept = {name: cache.fill(name, *spoilt, known, grid) for name in OVER_CONTEXT}
     shapes = jax.tree.map(jnp.shape, kept)
-    width = HEADS * WIDTH
     for name in OVER_CONTEXT:
-        empty = cache.empty(name, query.shape[0], grid, width, "float32")
+        empty = cache.empty(name, len(query), grid, spoilt[0].shape[-1], "float32")
         assert jax.tree.map(jnp.shape, empty) == shapes[name]
 
     def body(position, carried):
@@ -59,9 +58,11 @@ def attend_all(grid: Grid, query, key, value) -> dict[str, jax.Array]:
     return {name: attention.attend(name, query, key, value, grid) for name in OVER_CONTEXT}
 
 
+@pytest.mark.parametrize(("batch", "heads"), [(2, HEADS), (1, 1)])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_position_by_position_is_all_at_once(grid: Grid) -> None:
-    shape = (3, 2, grid.context, HEADS, WIDTH)
+def test_position_by_position_is_all_at_once(grid: Grid, batch: int, heads: int) -> None:
+    """Of several songs and heads; and of one, whose products a CPU takes in parts."""
+    shape = (3, batch, grid.context, heads, WIDTH)
     query, key, value = np.random.default_rng(1).standard_normal(shape, np.float32)
     expected = attend_all(grid, query, key, value)
     before = go_on._cache_size()

@@ -165,6 +165,23 @@ def test_products_by_output(batch: int, features: int) -> None:
     np.testing.assert_allclose(half, found, atol=0.2)
 
 
+@pytest.mark.parametrize("width", [24, 26])  # in whole parts, and not
+def test_products_of_one_vector_by_input(width: int) -> None:
+    rng = np.random.default_rng(7)
+    x, kernel = rng.standard_normal((1, width), np.float32), rng.standard_normal((width, 40))
+    for dtype, close in (("float32", 1e-5), ("bfloat16", 0.1)):
+        found = linear.by_input(*(jnp.asarray(each, dtype) for each in (x, kernel)))
+        assert found.dtype == dtype and found.shape == (1, 40)
+        np.testing.assert_allclose(found.astype(jnp.float32), x @ kernel, rtol=close, atol=close)
+
+
+@pytest.mark.parametrize(("platform", "parts"), [("cpu", True), ("cuda", False), ("tpu", False)])
+def test_only_a_cpu_reads_in_parts(platform: str, parts: bool) -> None:
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 24), (24, 40))]
+    lowered = jax.jit(linear.by_input).trace(*shapes).lower(lowering_platforms=(platform,))
+    assert ("tensor<4x6x40xf32>" in lowered.as_text()) == parts
+
+
 def test_kernels_of_other_types_are_not_turned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "DEEP", 64)
     stage = Stage(MODEL, flat(), {"stage": {"kind": "prior"}})

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jukebox_jax.prior import attention
+from jukebox_jax.prior import attention, linear
 from jukebox_jax.prior.attention import Grid
 
 
@@ -92,8 +92,7 @@ def attend_next(
         return _attend_merged(query, cache), cache
     row, column = position // grid.block, position % grid.block
     if pattern == "previous":
-        half = _slice(cache, (row - 1) % 2 * grid.block, grid.block)
-        mixed = _attend_merged(query, half)
+        mixed = _attend_row(query, cache, (row - 1) % 2, grid)
         mixed = jnp.where(row > 0, mixed, jnp.zeros_like(mixed))
     else:
         own: Array | bool = True
@@ -137,6 +136,24 @@ def _slice(cache: KV, start: Array | int, size: int) -> KV:
     return jax.tree.map(lambda each: jax.lax.dynamic_slice_in_dim(each, start, size, axis=1), cache)
 
 
+def _attend_row(query: Array, cache: KV, row: Array | int, grid: Grid) -> Array:
+    """One query over one of the two rows that "previous" remembers.
+
+    What a product is given a slice of is copied first. Of several songs a CPU copies it four times
+    as fast where it knows the place, which is worth a branch; a GPU would wait for the branch.
+    """
+
+    def over(row: Array | int) -> Array:
+        return _attend_merged(query, _slice(cache, row * grid.block, grid.block))
+
+    def known() -> Array:
+        return jax.lax.cond(row == 0, lambda: over(0), lambda: over(1))
+
+    if len(query) == 1:
+        return over(row)
+    return jax.lax.platform_dependent(cpu=known, default=lambda: over(row))
+
+
 def _attend_merged(
     query: Array,
     past: KV,
@@ -158,8 +175,7 @@ def _attend_merged(
     if heads > 1:
         wide = jnp.where(columns, query[:, :, None, :], jnp.zeros((), query.dtype))
         wide = wide.reshape(batch, heads, heads * head_width)
-    scores = jnp.einsum("bhe,ble->bhl", wide, past.key, preferred_element_type=jnp.float32)
-    scores = scores / math.sqrt(head_width)
+    scores = _scores(wide, past.key) / math.sqrt(head_width)
     if seen is not None:
         scores = jnp.where(seen, scores, -jnp.inf)
     most = jnp.max(scores, axis=-1, keepdims=True)
@@ -169,12 +185,7 @@ def _attend_merged(
         most = jnp.maximum(most, one)
     weights = jnp.exp(scores - most)
     total = jnp.sum(weights, axis=-1, keepdims=True)
-    mixed = jnp.einsum(
-        "bhl,ble->bhe",
-        weights.astype(past.value.dtype),
-        past.value,
-        preferred_element_type=jnp.float32,
-    )
+    mixed = _mix(weights.astype(past.value.dtype), past.value)
     if new is not None:
         weight = jnp.exp(one - most)
         total = total + weight
@@ -184,6 +195,34 @@ def _attend_merged(
         return mixed
     mixed = mixed.reshape(batch, heads, heads, head_width)
     return jnp.where(columns, mixed, jnp.zeros((), mixed.dtype)).sum(axis=2)
+
+
+def _scores(query: Array, key: Array) -> Array:
+    """[batch, heads, width] against [batch, length, width], f32[batch, heads, length]."""
+
+    def whole(query: Array, key: Array) -> Array:
+        return jnp.einsum("bhe,ble->bhl", query, key, preferred_element_type=jnp.float32)
+
+    def one(query: Array, key: Array) -> Array:
+        return linear.by_output(query[0], key[0])[None]
+
+    if query.shape[:2] != (1, 1):
+        return whole(query, key)
+    return jax.lax.platform_dependent(query, key, cpu=one, default=whole)
+
+
+def _mix(weights: Array, value: Array) -> Array:
+    """[batch, heads, length] of [batch, length, width], f32[batch, heads, width]."""
+
+    def whole(weights: Array, value: Array) -> Array:
+        return jnp.einsum("bhl,ble->bhe", weights, value, preferred_element_type=jnp.float32)
+
+    def one(weights: Array, value: Array) -> Array:
+        return linear.by_input(weights[0], value[0])[None]
+
+    if weights.shape[:2] != (1, 1) or value.dtype != jnp.float32:
+        return whole(weights, value)
+    return jax.lax.platform_dependent(weights, value, cpu=one, default=whole)
 
 
 def _write(cache: Array, new: Array, index: Array | int, counts: Array | bool) -> Array:

@@ -11,6 +11,7 @@ kernel, so no kernel of floats is ever formed outside the product. On a CPU prod
 numbers are slower than those of floats.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,8 +25,8 @@ DEEP = 512
 """Inputs from which on a kernel is turned: of fewer, a CPU reads it faster as it is."""
 
 _PARTS = 4
-"""Parts of its outputs that a turned kernel is read in, by one vector: a CPU gives them to its
-cores, even where it holds the whole for too small to be shared."""
+"""Parts that a CPU reads a matrix in, by one vector: it gives them to its cores, and takes each in
+long vectors. A product of one matrix and one vector it takes number by number, or on one core."""
 
 LARGEST = 127
 """The largest whole number; the smallest is its negative, so that scales are symmetric."""
@@ -85,6 +86,31 @@ def by_output(x: Array, kernel: Array) -> Array:
     return apart(_product(kernel, x, (((1,), (1,)), ((), ())))).T
 
 
+def by_input(x: Array, kernel: Array) -> Array:
+    """The product of vectors and a kernel in which the numbers of one input lie side by side.
+
+    Args:
+      x: [batch, width].
+      kernel: [width, features].
+
+    Returns:
+      [batch, features], of the same type.
+    """
+
+    def whole(x: Array, kernel: Array) -> Array:
+        return jax.lax.dot_general(x, kernel, (((1,), (0,)), ((), ())))
+
+    def in_parts(x: Array, kernel: Array) -> Array:
+        x, parts = x.reshape(_PARTS, -1), kernel.reshape(_PARTS, -1, kernel.shape[-1])
+        product = _product(x, parts, (((1,), (1,)), ((0,), (0,))))
+        apart = jax.lax.optimization_barrier(product)  # as above
+        return functools.reduce(jnp.add, jnp.split(apart, _PARTS)).astype(x.dtype)
+
+    if len(x) > 1 or len(kernel) % _PARTS:
+        return whole(x, kernel)
+    return jax.lax.platform_dependent(x, kernel, cpu=in_parts, default=whole)
+
+
 def _product(one: Array, other: Array, dimensions: Any) -> Array:
     return jax.lax.dot_general(one, other, dimensions, preferred_element_type=jnp.float32)
 
@@ -100,8 +126,7 @@ def linear(x: Array, kernel: Array, bias: Array) -> Array:
       bias: [features].
     """
     flat = x.reshape(-1, x.shape[-1])
-    product = jax.lax.dot_general(flat, kernel, (((1,), (0,)), ((), ())))
-    return _add(product, bias).reshape(*x.shape[:-1], -1)
+    return _add(by_input(flat, kernel), bias).reshape(*x.shape[:-1], -1)
 
 
 @jax.custom_vjp

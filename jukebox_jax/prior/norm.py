@@ -1,8 +1,11 @@
-"""A LayerNorm whose gradient a CPU computes as fast as an accelerator.
+"""A LayerNorm whose sums a CPU takes as fast as an accelerator.
 
-It is Flax's, forward to the bit. Backward, the sums over all positions are those of `linear.total`.
+It is Flax's, of whole contexts to the bit. Backward, the sums over all positions are those of
+`linear.total`; of one position, as in decoding, those over its numbers are products too.
 Nothing here knows of codes, labels or layers.
 """
+
+import functools
 
 import flax.linen as nn
 import jax
@@ -39,9 +42,24 @@ def _normalize(x: Array, scale: Array, bias: Array) -> Array:
 
 def _forward(x: Array, scale: Array, bias: Array) -> tuple[Array, tuple[Array, ...]]:
     wide = x.astype(jnp.float32)
-    mean = wide.mean(axis=-1, keepdims=True)
-    inverse = jax.lax.rsqrt(jnp.square(wide - mean).mean(axis=-1, keepdims=True) + EPSILON)
+    mean = _mean(wide)
+    inverse = jax.lax.rsqrt(_mean(jnp.square(wide - mean)) + EPSILON)
     return (wide - mean) * (inverse * scale) + bias, (x, scale, mean, inverse)
+
+
+def _mean(x: Array) -> Array:
+    """The mean over the last axis, which stays."""
+
+    def by_product(x: Array) -> Array:
+        halves = x.reshape(-1, x.shape[-1] // 2)  # a CPU takes one vector number by number
+        sums = halves @ jnp.full((halves.shape[-1], 1), 1.0 / x.shape[-1], jnp.float32)
+        sums = sums.reshape(-1, 2)
+        return sums[:, :1] + sums[:, 1:]
+
+    plain = functools.partial(jnp.mean, axis=-1, keepdims=True)
+    if x.ndim != 2 or x.shape[-1] % 2:
+        return plain(x)
+    return jax.lax.platform_dependent(x, cpu=by_product, default=plain)
 
 
 def _backward(kept: tuple[Array, ...], change: Array) -> tuple[Array, Array, Array]:
