@@ -7,6 +7,7 @@ patterns themselves are defined in `attention`.
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -92,7 +93,7 @@ def attend_next(
         return _attend_merged(query, cache), cache
     row, column = position // grid.block, position % grid.block
     if pattern == "previous":
-        mixed = _attend_row(query, cache, (row - 1) % 2, grid)
+        mixed = _attend_merged(query, _row(cache, (row - 1) % 2, grid))
         mixed = jnp.where(row > 0, mixed, jnp.zeros_like(mixed))
     else:
         own: Array | bool = True
@@ -136,22 +137,22 @@ def _slice(cache: KV, start: Array | int, size: int) -> KV:
     return jax.tree.map(lambda each: jax.lax.dynamic_slice_in_dim(each, start, size, axis=1), cache)
 
 
-def _attend_row(query: Array, cache: KV, row: Array | int, grid: Grid) -> Array:
-    """One query over one of the two rows that "previous" remembers.
+def _row(cache: KV, row: Array | int, grid: Grid) -> KV:
+    """One of the two rows that "previous" remembers.
 
-    What a product is given a slice of is copied first. Of several songs a CPU copies it four times
-    as fast where it knows the place, which is worth a branch; a GPU would wait for the branch.
+    A product is given a copy of it. Of several songs a CPU makes that four times as fast where it
+    knows the place, which is worth a branch; a GPU would wait for the branch.
     """
 
-    def over(row: Array | int) -> Array:
-        return _attend_merged(query, _slice(cache, row * grid.block, grid.block))
+    def known() -> KV:
+        first, second = (functools.partial(_slice, cache, at, grid.block) for at in (0, grid.block))
+        return jax.lax.cond(row == 0, first, second)
 
-    def known() -> Array:
-        return jax.lax.cond(row == 0, lambda: over(0), lambda: over(1))
-
-    if len(query) == 1:
-        return over(row)
-    return jax.lax.platform_dependent(cpu=known, default=lambda: over(row))
+    if len(cache.key) == 1:
+        return _slice(cache, row * grid.block, grid.block)
+    return jax.lax.platform_dependent(
+        cpu=known, default=lambda: _slice(cache, row * grid.block, grid.block)
+    )
 
 
 def _attend_merged(
