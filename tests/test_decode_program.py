@@ -81,19 +81,24 @@ def operations(text: str) -> collections.Counter[str]:
     return count(step_of(text))
 
 
-@pytest.mark.parametrize(("dtype", "layout"), [("float32", ALL), ("bfloat16", ((SPARSE, 1),))])
-def test_every_cache_is_written_in_place(dtype: str, layout: Any) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "layout", "batch"),
+    [("float32", ALL, 1), ("bfloat16", ((SPARSE, 1),), 1), ("float32", ALL, 3)],
+)
+def test_every_cache_is_written_in_place(dtype: str, layout: Any, batch: int) -> None:
     """The buffers that come in are those that go out, and none is copied on the way."""
     model = Prior(**{**FIELDS, "context": 128, "dtype": dtype, "layout": layout})
-    program = lowered(model).compile(QUICK)
+    program = lowered(model, batch).compile(QUICK)
     text = program.as_text()
     pairs = re.findall(r"\{(\d+)\}: \((\d+), \{\}, (?:may|must)-alias\)", text.split("\n")[0])
-    leaves = jax.tree.leaves(jax.eval_shape(lambda: prior.empty(model, 1)))
+    leaves = jax.tree.leaves(jax.eval_shape(lambda: prior.empty(model, batch)))
     # The state's leaves are the window, then keys and values of every layer, then the position.
     aliased = {int(output) for output, _ in pairs}
     assert aliased == set(range(len(leaves) + 2))
     held = program.memory_analysis().alias_size_in_bytes
-    assert held == sum(math.prod(one.shape) * one.dtype.itemsize for one in leaves) + 4 * 129
+    assert held == sum(math.prod(one.shape) * one.dtype.itemsize for one in leaves) + 4 * (
+        128 * batch + 1
+    )
     kind = {"float32": "f32", "bfloat16": "bf16"}[dtype]
     for leaf in leaves:
         shape = ",".join(map(str, leaf.shape))
