@@ -7,7 +7,6 @@ patterns themselves are defined in `attention`.
 """
 
 import dataclasses
-import functools
 import math
 
 import jax
@@ -144,15 +143,15 @@ def _row(cache: KV, row: Array | int, grid: Grid) -> KV:
     knows the place, which is worth a branch; a GPU would wait for the branch.
     """
 
+    def at(row: Array | int) -> KV:
+        return _slice(cache, row * grid.block, grid.block)
+
     def known() -> KV:
-        first, second = (functools.partial(_slice, cache, at, grid.block) for at in (0, grid.block))
-        return jax.lax.cond(row == 0, first, second)
+        return jax.lax.cond(row == 0, lambda: at(0), lambda: at(1))
 
     if len(cache.key) == 1:
-        return _slice(cache, row * grid.block, grid.block)
-    return jax.lax.platform_dependent(
-        cpu=known, default=lambda: _slice(cache, row * grid.block, grid.block)
-    )
+        return at(row)
+    return jax.lax.platform_dependent(cpu=known, default=lambda: at(row))
 
 
 def _attend_merged(
