@@ -6,7 +6,7 @@
        512 V100 four weeks.
 5b_lyrics, 1b_lyrics
        as published, with lyrics: an encoder of their own, or one sequence with the codes.
-small  as published for one GPU: width 1024, 48 layers.
+small  as published for one GPU: width 1024, 48 layers, for `configs/vqvae.py:small`.
 tiny   three seconds of context, for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU
        cores. tiny_lyrics reads the words as well; tiny_signals is told mood, dynamics, tempo and
        which instruments play, as the band's songs are labelled.
@@ -137,7 +137,10 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
         config.optimizer.update(learning_rate=3e-4, beta2=0.999)
         config.mesh.fsdp = 1
     elif size == "small":
+        config.stage.update(rate=22050, level=1)
         config.model.update(
+            block=128,
+            bins=1024,
             width=1024,
             heads=1,
             layout=((("row", "column", "previous"), 16),),
@@ -145,7 +148,7 @@ def get_config(size: str = "5b") -> ml_collections.ConfigDict:
             tied=True,
         )
         config.signals.artist.size = 1024
-        config.signals.timing.minimum_seconds = 24.0
+        config.signals.timing.update(minimum_seconds=24.0, rate=22050)
         config.data.update(batch=16, minimum_seconds=24.0)
         config.optimizer.update(learning_rate=3e-4, warmup=100, beta2=0.999, average_decay=0.998)
         config.mesh.fsdp = 1

@@ -3,7 +3,7 @@
     python launch/train.py --config configs/upsampler.py:tiny,level=1 --workdir runs/level_1
 
 base   as published: one billion parameters; the paper's runs took 128 V100 two weeks each.
-small  as published for one GPU: width 1024, 48 layers.
+small  as published for one GPU: width 1024, 48 layers; level 0 of `configs/vqvae.py:small`.
 tiny   for the VQ-VAE of `configs/vqvae.py:tiny`: a minute on two CPU cores.
 band   for that of `configs/vqvae.py:band`: the lower level of `shipped/`.
 
@@ -95,11 +95,16 @@ def get_config(size: str = "base") -> ml_collections.ConfigDict:
         start_from="",  # a trained stage's directory: its weights instead of random ones
     )
     if size == "small":
+        config.stage.rate = 22050
         config.model.update(
-            width=1024, layout=((("row", "column", "previous"), 16),), init_scale=0.7
+            block=128,
+            bins=1024,
+            width=1024,
+            layout=((("row", "column", "previous"), 16),),
+            init_scale=0.7,
         )
         config.signals.artist.size = 1024
-        config.signals.above.width = 512
+        config.signals.above.update(bins=1024, width=512, downs=3)
         config.data.update(batch=16)
         config.optimizer.update(warmup=100, average_decay=0.998)
         config.run.update(steps=100_000)
