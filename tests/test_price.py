@@ -1,14 +1,17 @@
 """What codes cost is what the prior says of them, window by window."""
 
+import dataclasses
+
 import counting
 import numpy as np
 import pytest
 
+from jukebox_jax import models
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import prior
 from jukebox_jax.sampling import plan as plans
-from jukebox_jax.sampling import price, settings
+from jukebox_jax.sampling import price, scores, settings
 from jukebox_jax.sampling.settings import Settings
 
 SONGS = (Song("", 0, {"artist": "ada"}), Song("", 0, {"artist": "the copper foxes"}))
@@ -46,6 +49,20 @@ def test_costs_are_those_of_the_loss(level: int) -> None:
         codes[level + 1][:, : context // 2] if level < 2 else None,
     )
     assert cost[:, :context].mean() == pytest.approx(float(metrics["bits_per_code"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+def test_weights_of_any_type_tell_what_codes_cost(weights: str) -> None:
+    """Close to those that were saved, at a level below another; and candidates are scored."""
+    box, codes = counting.noisy(), random(16)
+    held = dataclasses.replace(
+        box, priors=tuple(stage and models.held_as(stage, weights) for stage in box.priors)
+    )
+    found = price.bits(held, SONGS, codes, 1)
+    np.testing.assert_allclose(found, price.bits(box, SONGS, codes, 1), atol=0.1)
+    (first, second) = scores.score(held, SONGS, codes, 1)
+    assert first.bits_per_code == pytest.approx(found[0].mean())
+    assert second.bits_per_code == pytest.approx(found[1].mean())
 
 
 def test_codes_that_are_not_complete_have_no_price() -> None:

@@ -225,6 +225,27 @@ def test_bfloat16_is_close_to_float32() -> None:
     assert np.any(rows != rows.astype(jnp.bfloat16))  # not rounded on their way
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_float32_is_not_rounded_on_an_accelerator(name: str) -> None:
+    """Every product says so, forward and backward, and code by code."""
+    model = make(name, dtype="float32")
+    params, (codes, labels, above) = prior.abstract(model), inputs(model)
+
+    def change(params: dict) -> dict:
+        return jax.grad(lambda params: prior.loss(model, params, codes, labels, above)[0])(params)
+
+    def next_code(params: dict) -> jax.Array:
+        conditioning = prior.condition(model, params, labels, above)
+        cache = prior.prefill(model, params, codes, 3, conditioning)
+        return prior.step(model, params, codes[:, 3], conditioning, cache, 3)[0]
+
+    for of in (change, next_code):
+        text = jax.jit(of).trace(params).lower(lowering_platforms=("cuda",)).as_text()
+        products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+        assert len(products) > 8
+        assert [line for line in products if "HIGHEST, HIGHEST" not in line] == []
+
+
 @pytest.mark.parametrize("name", ["upsampler", "memory", "prefix"])
 def test_bfloat16_where_it_may_be(name: str) -> None:
     """Compute and caches are bfloat16; norms, logits, losses and gradients float32."""

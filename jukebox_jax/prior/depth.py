@@ -17,7 +17,7 @@ from jax import Array
 
 from jukebox_jax.prior import transformer
 from jukebox_jax.prior.conditioning import Conditioning
-from jukebox_jax.prior.module import Prior
+from jukebox_jax.prior.module import Prior, run
 from jukebox_jax.prior.transformer import Layout
 
 _STACKED = re.compile(r"transformer/group_(\d+)/layer_(\d+)/.*")
@@ -147,7 +147,7 @@ def activations(
       For each layer, [batch, context, width] in the compute type.
     """
     counts = np.cumsum([len(names) * repeats for names, repeats in model.layout]).tolist()
-    made = model.apply({"params": params}, codes, conditioning, method="stages")
+    made = run(model, params, codes, conditioning, method="stages")
     return tuple(made[counts.index(layer)] for layer in layers)
 
 

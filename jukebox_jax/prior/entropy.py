@@ -51,9 +51,9 @@ def bits(x: Array, kernel: Array, targets: Array, dtype: str, most: int = _MOST_
 
 
 def of_logits(logits: Array, targets: Array) -> Array:
-    """Mean cross-entropy in bits of logits f32[..., vocabulary] that are there, and targets."""
+    """Cross-entropies in bits, f32[...], of logits f32[..., vocabulary] that are there."""
     picked = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - picked) / jnp.log(2.0)
+    return (jax.nn.logsumexp(logits, axis=-1) - picked) / jnp.log(2.0)
 
 
 def _chunk(positions: int, vocabulary: int, most: int) -> int:

@@ -5,6 +5,7 @@ share the codes' sequence and vocabulary, positions and codes are shifted here a
 outside, a context is codes alone, and a lyric token is a negative code.
 """
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -156,12 +157,6 @@ class Prior(nn.Module):
         kernel = _kernel(self.lyric_logits)
         return of_codes, entropy.bits(conditioning.memory, kernel, tokens, self.dtype)
 
-    def decoded_bits(self, codes: Array, conditioning: Conditioning) -> Array:
-        """Cross-entropy in bits a code, over per-layer parameters."""
-        x = self.transformer.through(self._shifted(codes, conditioning), conditioning.memory)
-        read = self._read(x[:, self.prefix :], conditioning.track)
-        return entropy.of_logits(read, codes + self.shift)
-
     def fill(self, codes: Array, known: Array | int, conditioning: Conditioning) -> Cache:
         """The cache of the lyrics and the first `known` codes, of which whole rows are given."""
         x = self._shifted(codes, conditioning)
@@ -237,6 +232,16 @@ class Prior(nn.Module):
                 "a signal enters at the door 'memory', but the layout has no 'memory' layers: "
                 "add some, or take the signal out"
             )
+
+
+def run(model: Prior, params: Mapping[str, Any], *arguments: Any, method: str) -> Any:
+    """A method of a prior with its parameters.
+
+    float32 means float32: without saying so an accelerator would round the factors of products.
+    """
+    exact = model.dtype == "float32"
+    with jax.default_matmul_precision("highest") if exact else contextlib.nullcontext():
+        return model.apply({"params": params}, *arguments, method=method)
 
 
 def _kernel(head: nn.Dense) -> Array:

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jukebox_jax.prior import conditioning as doors
-from jukebox_jax.prior import linear, transformer
+from jukebox_jax.prior import entropy, linear, transformer
 from jukebox_jax.prior.conditioning import Conditioning
 from jukebox_jax.prior.module import Prior as Prior
+from jukebox_jax.prior.module import run
 from jukebox_jax.prior.transformer import Cache
 
 Params = Mapping[str, Any]
@@ -55,7 +56,7 @@ def condition(
     Raises:
       ValueError: a signal's values are missing, or codes_above has another length.
     """
-    return model.apply({"params": params}, labels, codes_above, method="condition")
+    return run(model, params, labels, codes_above, method="condition")
 
 
 def logits(model: Prior, params: Params, codes: Array, conditioning: Conditioning) -> Array:
@@ -63,14 +64,14 @@ def logits(model: Prior, params: Params, codes: Array, conditioning: Conditionin
 
     Args:
       model: the prior.
-      params: its parameters, stacked.
+      params: its parameters, stacked, unstacked or quantised.
       codes: i32[batch, context].
       conditioning: what `condition` gave.
 
     Returns:
       f32[batch, context, shift + bins], see `step`.
     """
-    return model.apply({"params": params}, codes, conditioning, method="forward")
+    return run(model, params, codes, conditioning, method="forward")
 
 
 def loss(
@@ -101,7 +102,7 @@ def loss(
     lyrics = doors.lyrics_of(model.signals)
     tokens = labels[lyrics[0]] if lyrics else None
     conditioning = condition(model, params, labels, codes_above)
-    bits, lyric_bits = model.apply({"params": params}, codes, conditioning, tokens, method="bits")
+    bits, lyric_bits = run(model, params, codes, conditioning, tokens, method="bits")
     if lyrics is None:
         return bits, {"bits_per_code": bits}
     count, fraction = lyrics[1].tokens, lyrics[1].loss_fraction
@@ -157,7 +158,13 @@ def bits(
     """
     params = unstack(model, params)
     conditioning = condition(model, params, labels, codes_above)
-    return model.apply({"params": params}, codes, conditioning, method="decoded_bits")
+    return jnp.mean(bits_of_each(model, params, codes, conditioning))
+
+
+def bits_of_each(model: Prior, params: Params, codes: Array, conditioning: Conditioning) -> Array:
+    """The bits of each code given those before it, f32[batch, context]; arguments as `logits`."""
+    found = logits(model, params, codes, conditioning)
+    return entropy.of_logits(found, codes + model.shift)
 
 
 def prefill(
@@ -180,7 +187,7 @@ def prefill(
       conditioning: what `condition` gave.
     """
     params = unstack(model, params)
-    return model.apply({"params": params}, codes, known, conditioning, method="fill")
+    return run(model, params, codes, known, conditioning, method="fill")
 
 
 def empty(model: Prior, batch: int) -> Cache:
@@ -217,7 +224,7 @@ def step(
       model.shift is 0.
     """
     params = unstack(model, params)
-    return model.apply({"params": params}, code, conditioning, cache, position, method="next")
+    return run(model, params, code, conditioning, cache, position, method="next")
 
 
 def attention_weights(
@@ -246,7 +253,7 @@ def attention_weights(
     if layer not in fit:
         raise ValueError(f"layer {layer} does not attend to lyrics; those that do: {fit}")
     params = unstack(model, params)
-    return model.apply({"params": params}, codes, conditioning, layer, method="weights")
+    return run(model, params, codes, conditioning, layer, method="weights")
 
 
 def _stays(path: tuple[Any, ...], leaf: Any) -> bool:

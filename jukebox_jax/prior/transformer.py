@@ -150,7 +150,7 @@ class Transformer(nn.Module):
         self.layer = [Layer(pattern=pattern, **fields) for pattern in kinds]
 
     def __call__(self, x: Array, memory: Array | None = None) -> Array:
-        """All positions at once, over stacked parameters.
+        """All positions at once, over parameters in either form.
 
         Args:
           x: [batch, context, width].
@@ -159,13 +159,17 @@ class Transformer(nn.Module):
         Returns:
           [batch, context, width].
         """
+        if self.has_variable("params", "layer_0"):
+            for layer in self.layer:
+                x, _ = layer.fill(x, 0, memory)
+            return x
         x = sharding.by_song(x)
         for group in self.group:
             x, _ = group(x, memory)
         return x
 
     def stages(self, x: Array, memory: Array | None = None) -> tuple[Array, ...]:
-        """What each group makes of all positions, over stacked parameters, as `__call__`."""
+        """What each group makes of all positions, over stacked parameters."""
         made = []
         for group in self.group:
             x, _ = group(x, memory)
@@ -185,12 +189,6 @@ class Transformer(nn.Module):
             x, cache = layer.fill(x, known, memory)
             kept.append(cache)
         return tuple(kept)
-
-    def through(self, x: Array, memory: Array | None = None) -> Array:
-        """All positions at once, over per-layer parameters: as `__call__` over stacked ones."""
-        for layer in self.layer:
-            x, _ = layer.fill(x, 0, memory)
-        return x
 
     def step(self, x: Array, cache: Cache, position: Array | int) -> tuple[Array, Cache]:
         """One position over per-layer parameters: [batch, width] to the same, and the cache."""

@@ -4,20 +4,15 @@ It is how surprised the prior is by a recording, whoever made it, and so what sa
 has spoilt: codes behind a seam cost more than others. Codes are read, never drawn.
 """
 
-import functools
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
 from jukebox_jax.prior import prior
-from jukebox_jax.prior.conditioning import Conditioning
 from jukebox_jax.sampling import conditions, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.plan import Plan
@@ -156,9 +151,4 @@ def behind_seams(step: Level) -> np.ndarray:
     return found
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _bits(model: Any, params: Any, codes: Array, conditioning: Conditioning) -> Array:
-    """f32[batch, context] of i32[batch, context]."""
-    logits = prior.logits(model, params, codes, conditioning)
-    picked = jnp.take_along_axis(logits, (codes + model.shift)[..., None], axis=-1)[..., 0]
-    return (jax.nn.logsumexp(logits, axis=-1) - picked) / jnp.log(2.0)
+_bits = jax.jit(prior.bits_of_each, static_argnames="model")
