@@ -32,12 +32,18 @@ PRIOR = {
         | {"layout": [[["row"], 1]]}
     },
 }
+JOINT = {  # lyrics in one sequence and one vocabulary with the codes
+    **PRIOR,
+    "model": {**PRIOR["model"], "layout": [[["prefix", "dense"], 1]]},
+    "signals": {"lyrics": {"kind": "lyrics_prefix", "tokens": 8, "size": 12, "rate": RATE}},
+}
 
 
 @functools.cache
-def jukebox() -> Jukebox:
+def jukebox(joint: bool = False) -> Jukebox:
     """Both stages."""
-    codec, model = models.build(VQVAE), models.build(PRIOR)
+    config = JOINT if joint else PRIOR
+    codec, model = models.build(VQVAE), models.build(config)
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(8, 4)).astype(np.float32)
     books = (Codebook(codes, codes, np.ones(8, np.float32)),)
@@ -45,19 +51,19 @@ def jukebox() -> Jukebox:
     words = {"lyrics": Alphabet.build(TEXTS, most=11)}
     return Jukebox(
         Stage(codec, weights, VQVAE),
-        (Stage(model, _random(prior.abstract(model)), PRIOR, words),),
+        (Stage(model, _random(prior.abstract(model)), config, words),),
     )
 
 
-def save(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+def save(folder: pathlib.Path, joint: bool = False) -> tuple[pathlib.Path, pathlib.Path]:
     """Writes both as directories of stages."""
-    box = jukebox()
+    box = jukebox(joint)
     parts = {"params": box.vqvae.weights.params, "codebooks": box.vqvae.weights.codebooks}
     checkpoint.save_stage(folder / "vqvae", VQVAE, parts)
     (top,) = box.priors
     assert top is not None
     names = {name: words.to_json() for name, words in top.vocabularies.items()}
-    checkpoint.save_stage(folder / "prior", PRIOR, {"params": top.weights}, names)
+    checkpoint.save_stage(folder / "prior", top.config, {"params": top.weights}, names)
     return folder / "vqvae", folder / "prior"
 
 

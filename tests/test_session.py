@@ -7,6 +7,7 @@ from typing import Any
 import counting
 import numpy as np
 import pytest
+import singing
 
 from jukebox_jax.audio import wave
 from jukebox_jax.prior.lyrics import Lyric
@@ -117,6 +118,28 @@ def test_a_session_that_was_told_to_stop_keeps_what_it_has(
     session.resume(tmp_path, on_progress=lambda progress: True)
     again = codes_of(tmp_path)
     assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+def test_lyric_tokens_that_were_drawn_are_there_again(after: int, tmp_path: pathlib.Path) -> None:
+    """A model of one vocabulary reads them in their window; its codes have 0 in their place."""
+    codec, prior = singing.save(tmp_path, joint=True)
+    asked = {"songs": [{"lyrics": singing.TEXTS[0], "seed": 3}], "seconds": singing.SECONDS}
+    config = {"vqvae": str(codec), "priors": str(prior), "chunk": 9, "temperature": 3.0, **asked}
+    session.run(config, tmp_path / "whole")
+    seen: list[np.ndarray] = []
+
+    def look(progress: compose.Progress) -> bool:
+        seen.append(progress.codes)
+        return len(seen) < after
+
+    with pytest.raises(session.Stopped):
+        session.run(config, tmp_path / "out", on_progress=look)
+    assert (tmp_path / "out" / "level_0" / "item_0.wav").exists()
+    session.resume(tmp_path / "out")
+    again, whole = codes_of(tmp_path / "out")["codes_0"], codes_of(tmp_path / "whole")["codes_0"]
+    np.testing.assert_array_equal(again, whole)
+    assert np.count_nonzero(whole == 0) > 4 and whole.shape == (1, 62)
 
 
 def test_a_finished_session_is_not_drawn_again(

@@ -82,24 +82,27 @@ def run(
     write_text(folder / SETTINGS, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     states = States(folder / STATE, wanted.save_seconds)
     done: dict[int, np.ndarray] = {}
+    windows: dict[int, np.ndarray] = {}  # a level's codes at the end of its latest window
     written = [time.monotonic()]
 
-    def keep(level: int, codes: np.ndarray) -> None:
+    def keep(level: int, codes: np.ndarray, heard: np.ndarray) -> None:
         write_codes(folder / UNFINISHED, {level: codes})
-        _write_sounds(folder, asked.jukebox, level, codes, asked.settings.batch)
+        _write_sounds(folder, asked.jukebox, level, heard, asked.settings.batch)
         written[0] = time.monotonic()
 
     def on_window(level: int, codes: np.ndarray) -> None:
         timings.window(level)
+        windows[level] = codes
         if time.monotonic() - written[0] > wanted.save_seconds:
-            keep(level, codes)
+            keep(level, codes, codes)
 
     def on_drawn(progress: Progress) -> None:
         if on_progress is None:
             return
         goes_on = on_progress(progress)
         if not goes_on or time.monotonic() - written[0] > wanted.save_seconds:
-            keep(progress.level, progress.codes)
+            level, heard = progress.level, progress.codes
+            keep(level, _lasting(asked, level, heard, windows.get(level, codes[level])), heard)
         if not goes_on:
             raise Stopped(f"stopped; go on with --resume {folder}")
 
@@ -212,6 +215,20 @@ def _plan(asked: Arguments) -> plans.Plan:
         settings=asked.settings,
         forced=asked.forced,
     )
+
+
+def _lasting(
+    asked: Arguments, level: int, drawn: np.ndarray, windows: np.ndarray | None
+) -> np.ndarray:
+    """The codes to go on from, of those drawn in the middle of a window.
+
+    A model that draws lyric tokens among codes reads them within their window, where the codes have
+    0 in their place: its windows are drawn whole, or go on from the decoding state.
+    """
+    stage = asked.jukebox.priors[level]
+    if stage is None or not stage.model.shift:
+        return drawn
+    return np.zeros((len(drawn), 0), np.int32) if windows is None else windows
 
 
 def _sound(folder: pathlib.Path, level: int, song: int) -> pathlib.Path:
