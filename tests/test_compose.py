@@ -6,6 +6,7 @@ from typing import Any
 
 import counting
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from counting import BINS, RATE
@@ -272,6 +273,26 @@ def test_forced_codes_are_kept_and_hooks_obeyed_across_windows() -> None:
     ).codes[2]
     assert (found[0, 30:38] == 3).all() and not (found[0] == 3).all()
     assert [tuple(map(int, place)) for place in np.argwhere(found == 7)] == [(1, 3)]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_where_nothing_can_be_drawn_it_is_said(wrong: float) -> None:
+    """Codes before are told of, no level is called complete, and none goes on with it."""
+
+    def late(logits: Any, level: int, position: Any, codes: Any) -> Any:
+        return jnp.where((position == 37)[:, None], wrong, logits)
+
+    told: list[int] = []
+    with pytest.raises(ValueError, match="level 2, song 0: code 37 cannot be drawn"):
+        compose.sample(
+            counting.noisy(),
+            songs(1),
+            60 * TOP,
+            hook=late,
+            on_window=lambda level, codes: told.append(int((codes != plans.UNKNOWN).sum())),
+            on_level=lambda *_: told.append(-1),
+        )
+    assert told == [32, 36]
 
 
 # What it costs, and what can be seen meanwhile.

@@ -98,6 +98,15 @@ def test_the_ends_of_the_noise_draw_what_may_be_drawn() -> None:
     assert highest[1] == 199 and highest[0] in (70, 130)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_of_no_numbers_no_code_is_drawn(wrong: float) -> None:
+    """However they are filtered, and of the songs beside it one is."""
+    logits = jnp.asarray([[wrong] * 7, [0.0, 9, 0, 0, 0, 0, 0]], jnp.float32)
+    for settings in ({}, {"top_k": 1}, {"top_k": 3}, {"top_p": 0.5}):
+        kept = generate.keep(logits, **settings)
+        assert generate.draw(kept, jnp.full(2, 0.5)).tolist() == [7, 1]
+
+
 def test_noise_belongs_to_a_key_and_a_place() -> None:
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
     all_places = np.array([generate.noise(keys, place) for place in range(50)])

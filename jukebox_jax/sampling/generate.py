@@ -99,7 +99,8 @@ def generate(
 
     Returns:
       i32[batch, context]. Where the vocabulary of the logits is larger than `model.bins`, the
-      surplus comes first, and a code drawn from it is negative.
+      surplus comes first, and a code drawn from it is negative. Where nothing could be drawn, as
+      of logits that are no numbers, stands `model.bins`.
 
     Raises:
       ValueError: a setting given as a plain number lies out of range.
@@ -298,13 +299,14 @@ def draw(logits: Array, uniform: Array) -> Array:
       uniform: f32[batch] in [0, 1).
 
     Returns:
-      i32[batch].
+      i32[batch]; the number of bins, which no code has, where logits leave nothing to draw: some
+      are no numbers, or all are -inf.
     """
     weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     sums = jnp.where(weights > 0, _cumulative(weights), 0)
     target = uniform[:, None] * jnp.max(sums, axis=-1, keepdims=True)
     places = jnp.arange(logits.shape[-1], dtype=jnp.int32)
-    return jnp.min(jnp.where(sums > target, places, logits.shape[-1] - 1), axis=-1)
+    return jnp.min(jnp.where(sums > target, places, logits.shape[-1]), axis=-1)
 
 
 def _threshold(order: Array, weights: Array, limit: Array) -> Array:

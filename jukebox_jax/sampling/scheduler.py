@@ -348,6 +348,7 @@ def _collect(job: _Job, held: Sequence[np.ndarray]) -> Drawn:
     level, full = job.floor.step.level, job.end == job.window.until
     # What a model drew of its lyric vocabulary is code 0 for all but the window it was drawn in.
     codes = np.maximum(np.asarray(job.state.window), 0)[:, job.begin : job.end]
+    _check(job, codes)
     chunks = []
     for lane, drawn in zip(job.lanes, codes[: len(job.lanes)], strict=True):
         start = lane.windows[0].start + job.begin
@@ -360,3 +361,18 @@ def _collect(job: _Job, held: Sequence[np.ndarray]) -> Drawn:
         if full:
             lane.windows.popleft()
     return Drawn(level, tuple(chunks), full)
+
+
+def _check(job: _Job, codes: np.ndarray) -> None:
+    """Raises a ValueError where nothing could be drawn, see `generate.draw`."""
+    model = job.floor.stage.model
+    none = codes[: len(job.lanes)] >= model.bins
+    if none.any():
+        row, place = np.argwhere(none)[0]
+        lane = job.lanes[row]
+        at = lane.windows[0].start + job.begin + place
+        raise ValueError(
+            f"level {job.floor.step.level}, song {lane.song}: code {at} cannot be drawn, for its "
+            f"logits are no numbers, or none of them is left: look at the weights, at "
+            f"{model.dtype}, which they may overflow, and at a hook, if there is one"
+        )
