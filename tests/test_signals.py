@@ -100,6 +100,13 @@ def test_timing_is_the_sum_of_three_bins() -> None:
     np.testing.assert_allclose(track, np.stack(expected), rtol=1e-5)
 
 
+def test_timing_of_a_song_of_a_day() -> None:
+    """More samples than i32 counts: it is as long as it can be, and begins where it does."""
+    signal = Timing(bins=10, minimum_seconds=2.0, maximum_seconds=600.0)
+    long = Span(start=44100, length=400, total=24 * 3600 * 44100)
+    assert signal.encode("timing", None, long, 8, None, False).tolist() == [2**31 - 1, 44100, 400]
+
+
 def table_order() -> tuple[str, str, str]:
     return "total", "absolute", "relative"
 

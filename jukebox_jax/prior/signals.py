@@ -149,8 +149,12 @@ class Timing:
         vocabulary: Vocabulary | None,
         allow_unknown: bool,
     ) -> np.ndarray:
-        """Total, start and length of the span, i32[3] in samples."""
-        return np.array([span.total, span.start, span.length], np.int32)
+        """Total, start and length of the span, i32[3] in samples.
+
+        13 hours at 44.1 kHz are as long as a song gets.
+        """
+        samples = np.array([span.total, span.start, span.length], np.int64)
+        return np.minimum(samples, np.iinfo(np.int32).max).astype(np.int32)
 
     def embed(
         self, values: Array, context: int, width: int, init_scale: float, dtype: str
