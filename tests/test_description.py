@@ -1,12 +1,13 @@
 """Our modules as the release's hyperparameters, and back."""
 
+import dataclasses
 import json
 import pathlib
 from typing import Any
 
 import pytest
 
-from jukebox_jax.prior.conditioning import Label, Timing
+from jukebox_jax.prior.conditioning import Codes, Label, Timing
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.release import description, hyperparameters, published
 from jukebox_jax.release.tensors import ReleaseError
@@ -59,6 +60,26 @@ def test_signals_that_the_release_does_not_have(signals: Any, reason: str) -> No
     timing = ("timing", Timing(bins=4, minimum_seconds=1.0, maximum_seconds=2.0))
     with pytest.raises(ReleaseError, match=reason):
         description.of_prior(Prior(signals=(*signals, timing)), 2)
+
+
+TIMING = ("timing", Timing(bins=4, minimum_seconds=1.0, maximum_seconds=20.0))
+LABELS = (("artist", Label(size=3)), ("genre", Label(size=4, most=2)))
+ABOVE = ("above", Codes(bins=2048, width=8, depth=1, downs=2))
+
+
+@pytest.mark.parametrize(
+    ("signals", "level", "reason"),
+    [
+        (LABELS, 2, "needs min_duration and max_duration"),
+        ((TIMING,), 2, r"signals.timing = Timing\(.*\), not None"),
+        ((("artist", Label(size=3, most=3)), LABELS[1], TIMING), 2, r"most=3\), not .*most=1\)"),
+        ((ABOVE, *LABELS, TIMING), 1, r"signals.timing = Timing\(.*\), not None"),
+        ((*LABELS, ("timing", dataclasses.replace(TIMING[1], rate=8000))), 2, "rate=8000.*rate=44"),
+    ],
+)
+def test_signals_are_not_left_out_without_a_word(signals: Any, level: int, reason: str) -> None:
+    with pytest.raises(ReleaseError, match=reason):
+        description.of_prior(Prior(signals=signals), level)
 
 
 def test_a_vqvae_that_the_release_does_not_have() -> None:

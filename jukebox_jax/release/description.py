@@ -1,5 +1,6 @@
 """Our modules as the release's hyperparameters: the inverse of `hyperparameters`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jukebox_jax.prior.conditioning import Codes, Label, Lyrics, LyricsPrefix, Timing
@@ -88,7 +89,35 @@ def of_prior(
         if sorted(labels) != ["artist", "genre"]:
             raise ReleaseError(f"the release has labels artist and genre, not {', '.join(labels)}")
         given["y_bins"] = (given.pop("genres"), given.pop("artists"))
-    return hyperparameters.complete(given)
+    full = hyperparameters.complete(given)
+    _check(model, level, full)
+    return full
+
+
+def _check(model: Prior, level: int, full: Mapping[str, Any]) -> None:
+    """Raises a ReleaseError unless the hyperparameters describe just this model."""
+    above = [signal for _, signal in model.signals if isinstance(signal, Codes)]
+    levels = level + 1 + len(above)
+    codec = VQVAE(
+        bins=model.bins,
+        downs=(above[0].downs if above else 1,) * levels,
+        strides=(above[0].stride if above else 2,) * levels,
+        multipliers=(1,) * levels,
+    )
+    there = hyperparameters.prior_fields(full, codec)
+    own, known = dict(model.signals), dict(there.pop("signals"))
+    wrong = [
+        f"signals.{name} = {own.get(name)}, not {known.get(name)}"
+        for name in sorted({*own, *known})
+        if own.get(name) != known.get(name)
+    ]
+    wrong += [
+        f"{name} = {getattr(model, name)}, not {value}"
+        for name, value in there.items()
+        if getattr(model, name) != value
+    ]
+    if wrong:
+        raise ReleaseError(f"the release has no such model: {'; '.join(wrong)}")
 
 
 def _of_signal(name: str, signal: Any) -> dict[str, Any]:
