@@ -121,3 +121,12 @@ def test_bandwidth_is_that_of_the_songs(tmp_path) -> None:
     found = preparation.measure_bandwidth(read(), heard, 4000)
     assert float(found.l2) == pytest.approx(0.04, rel=0.1)
     assert float(found.l1) == pytest.approx(0.2 * np.sqrt(2 / np.pi), rel=0.1)
+
+
+def test_bandwidth_is_that_of_all_channels(tmp_path) -> None:
+    """What stands in opposite channels is sound, though a mix of both is silent."""
+    left = np.clip(0.2 * np.random.default_rng(0).standard_normal(40000), -1, 1)
+    wave.save(tmp_path / "a.wav", np.stack([left, -left + 0.001], axis=1), 8000)
+    found = preparation.measure_bandwidth(read(), song.find(tmp_path, rate=8000), 4000)
+    assert float(found.l2) == pytest.approx(0.04, rel=0.1)
+    assert float(found.l1) == pytest.approx(0.2 * np.sqrt(2 / np.pi), rel=0.1)

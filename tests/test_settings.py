@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from jukebox_jax.training import settings
+from jukebox_jax import models
+from jukebox_jax.training import preparation, settings
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -54,6 +55,7 @@ def test_a_config_is_typed_and_json() -> None:
         ({"data__batch": 0}, "config.data.batch = 0"),
         ({"data__loader": "torch"}, 'config.data.loader = \'torch\': "tf" or "numpy"'),
         ({"run__steps": 0}, "config.run.steps = 0"),
+        ({"model__dtype": "float16"}, "'float16': small gradients would be lost in it"),
         ({"run__log_every": -1}, "config.run.log_every = -1"),
         ({"stage__kind": "prior"}, "config.stage.vqvae is empty"),
         ({"optimizer__learning_rate": 0.0}, "config.optimizer.learning_rate = 0.0"),
@@ -125,3 +127,22 @@ def test_every_config_of_every_size_builds(name: str) -> None:
 def test_an_unknown_size_is_named(get_config) -> None:
     with pytest.raises(ValueError, match="has no size 'huge'"):
         get_config("huge")
+
+
+@pytest.mark.parametrize("size", ["base", "small", "tiny", "band"])
+def test_the_stages_of_a_size_belong_together(size: str) -> None:
+    """Each prior of a size models a level of that size's VQ-VAE, and there is one for each."""
+    of_codec = CONFIGS[f"vqvae:{size}"]
+    codec, rate = models.build(of_codec.to_dict()), of_codec.stage.rate
+    lower = [CONFIGS[f"upsampler:{size},level={level}"] for level in range(codec.levels - 1)]
+    names = {"base": "5b 5b_lyrics 1b_lyrics", "tiny": "tiny tiny_lyrics tiny_signals"}
+    for name in names.get(size, size).split():
+        levels = []
+        for config in (*lower, CONFIGS[f"prior:{name}"]):
+            config = config.copy_and_resolve_references()
+            config.data.source = config.data.source or "songs"
+            model, read = models.build(config.to_dict()), settings.read(config)
+            preparation.check_level(model, read, codec, rate)
+            preparation.check_rates(model, rate)
+            levels.append(read.stage.level)
+        assert levels == list(range(codec.levels))

@@ -276,8 +276,10 @@ def _placed(tree: Any, where: Any) -> Any:
 def _settings(config: Any) -> Settings:
     """The config, with float16 for bfloat16: as long, and CPUs compile it as it is."""
     given = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    model, data = dict(given.get("model") or {}), dict(given.get("data") or {})
+    data = dict(given.get("data") or {})
+    data["source"] = data.get("source") or "none"
+    settings = configs.read({**given, "data": data})
+    model = dict(settings.plain["model"])
     if model.get("dtype") == "bfloat16":
         model["dtype"] = "float16"
-    data["source"] = data.get("source") or "none"
-    return configs.read({**given, "model": model, "data": data})
+    return dataclasses.replace(settings, plain={**settings.plain, "model": model})

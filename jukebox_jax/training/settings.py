@@ -209,6 +209,11 @@ def read(config: Any) -> Settings:
         run=_section(Run, "run", plain),
         plain=plain,
     )
+    if (plain["model"] or {}).get("dtype") == "float16":
+        raise ValueError(
+            "config.model.dtype = 'float16': small gradients would be lost in it; give bfloat16 "
+            "or float32"
+        )
     if settings.lora.rank and settings.stage.kind != "prior":
         raise ValueError(
             f"config.lora.rank = {settings.lora.rank}: adapters are for a prior's layers; train "
