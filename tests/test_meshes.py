@@ -123,7 +123,12 @@ def check(loss_of: Any, params: Any, books: Any, frozen: Any, batch: Any) -> Non
             return loss_of(params, books, frozen, batch, jax.random.key(4))[0]
 
         with jax.set_mesh(mesh):
-            step = jax.jit(jax.value_and_grad(loss), out_shardings=(everywhere, where))
+            quick = {"xla_backend_optimization_level": 0}  # to compile
+            step = jax.jit(
+                jax.value_and_grad(loss),
+                out_shardings=(everywhere, where),
+                compiler_options=quick,
+            )
             value, slope = step(
                 sharding.place(params, where),
                 sharding.place(books, everywhere),

@@ -24,7 +24,8 @@ from jukebox_jax.vqvae.vqvae import VQVAE
 FOLDER = pathlib.Path(__file__).parent / "data" / "reference"
 INDEX = json.loads((FOLDER / "index.json").read_text())
 NAMES = sorted(name for name in INDEX if name.startswith(("prior_", "upsampler_")))
-DEEPEST = "prior_attn_order_10"  # 79 layers: prior_lyrics_enc_dec has the gradient of such a stack
+# Deep stacks of layers whose gradients other models have, in stacks that compile faster.
+FORWARD = [f"prior_attn_order_{order}" for order in (7, 8, 10, 11)]
 LIMIT = 1e-5  # of the largest value
 
 
@@ -92,7 +93,7 @@ def test_numbers(name: str) -> None:
         weights, gradient = None, None
         if layer is not None:
             weights = prior.attention_weights(model, params, codes, embedded, layer)
-        if name == DEEPEST:
+        if name in FORWARD:
             losses = loss(params)
         else:
             losses, gradient = jax.value_and_grad(loss, has_aux=True)(params)
