@@ -7,6 +7,7 @@ module's fields, so nothing is copied from one name to another and a mistyped ke
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 
 from jukebox_jax import checkpoint, sharding
+from jukebox_jax.checkpoint import fingerprint
 from jukebox_jax.prior import adapters, conditioning, depth, linear, prior, vocabulary
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.vqvae import vqvae
@@ -52,6 +54,12 @@ class Stage:
     def kind(self) -> str:
         """Either "vqvae" or "prior"."""
         return self.config["stage"]["kind"]
+
+    def fingerprint(self) -> str:
+        """A name of the weights, as they are held: the same for the same alone."""
+        leaves = fingerprint.describe(fingerprint.named(self.weights))
+        said = repr(sorted((name, dataclasses.astuple(leaf)) for name, leaf in leaves.items()))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     @classmethod
     def load(

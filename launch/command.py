@@ -47,6 +47,8 @@ def run(name: str, main: Callable[[], None]) -> None:
             main()
         except (ValueError, OSError) as error:
             sys.exit(f"{name}: {line(error)}")
+        except MemoryError as error:
+            sys.exit(f"{name}: the machine's memory is not enough ({line(error)}): ask for less")
         except KeyboardInterrupt:
             sys.exit(f"{name}: stopped")
 

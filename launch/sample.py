@@ -36,11 +36,16 @@ def main() -> None:
 
     if RESUME.value is None and (CONFIG.value is None or not (OUT.value or PLAN.value)):
         raise ValueError("give --config and --out, or --resume with a session's folder")
+    if RESUME.value is not None and (CONFIG.value is not None or OUT.value or OVERWRITE.value):
+        raise ValueError(
+            "--resume goes on with what the folder says: give no --config, --out or --overwrite "
+            "beside it, or make another take with launch/take.py"
+        )
     command.keep_compiled_programs()
     sharding.check_numerics()
     if PLAN.value:
         folder = RESUME.value
-        print(session.plan(session.settings(folder)["config"] if folder else CONFIG.value))
+        print(session.plan(session.recorded(folder) if folder else CONFIG.value, folder))
     elif RESUME.value is not None:
         session.resume(RESUME.value)
     else:

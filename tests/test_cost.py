@@ -85,6 +85,28 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
     assert (cost.available() or 0) > 1 << 30
 
 
+def test_pieces_side_by_side_are_reckoned() -> None:
+    """Of three songs in four pieces each as many as the batch holds, like songs."""
+    box, settings = counting.noisy(), Settings(batch=8, approximate_pieces=4)
+    plan = plans.plan(box, SONGS, 16.0, settings=settings)
+    found, plain = (
+        cost.memory(box, SONGS, plan, settings)[0],
+        cost.memory(box, SONGS, planned(box), SETTINGS)[0],
+    )
+    assert (found.songs, found.groups) == (6, 2)
+    assert found.caches == 3 * plain.caches
+    assert 40 < found.codes < 160 and found.windows < 40
+    times = cost.calibrate(box, SONGS, plan, settings)
+    assert all(one.total > 0 for one in times)
+
+
+def test_one_song_too_many_is_told_apart_from_weights() -> None:
+    box = counting.noisy()
+    found = cost.memory(box, SONGS, planned(box), SETTINGS)[0]
+    with pytest.raises(ValueError, match="one song beside the weights does not fit"):
+        cost.check([found], found.weights + 1)
+
+
 def test_time_is_measured_and_told() -> None:
     box = counting.noisy()
     plan = planned(box)

@@ -210,7 +210,7 @@ def test_settings_that_cannot_be(settings: dict, message: str) -> None:
     refused(message, ONE, 4.0, settings=Settings(**settings))
 
 
-@pytest.mark.parametrize("settings", [dict(batch=0), dict(chunk=0)])
+@pytest.mark.parametrize("settings", [dict(batch=0), dict(chunk=0), dict(chunk=1.5)])
 def test_nothing_at_a_time_is_refused(settings: dict) -> None:
-    with pytest.raises(ValueError, match="give 1 or more"):
+    with pytest.raises(ValueError, match="give a whole number, 1 or more"):
         Settings(**settings)

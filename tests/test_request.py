@@ -72,7 +72,8 @@ def test_values_are_taken_in_every_form() -> None:
         ({"vqvae": "v", "songs": "[{"}, "config.songs: not JSON"),
         ({"vqvae": "v", "songs": "[1]"}, "config.songs: give a .jsonl or .csv file, or"),
         ({"vqvae": "v", "batch": 0}, "batch=0"),
-        ({"vqvae": "v", "batch": "many"}, "config: "),
+        ({"vqvae": "v", "batch": "many"}, "batch='many': give a whole number"),
+        ({"vqvae": "v", "seconds": float("inf")}, "config.seconds = inf: give a number"),
         ({"vqvae": "v", "levels": "top"}, "levels"),
     ],
 )
@@ -145,6 +146,9 @@ def test_prompts_are_encoded(stages: dict[str, str], tmp_path: pathlib.Path) -> 
     with pytest.raises(ValueError, match="prompts are 1.04 to 2.00 s long: say with config.prompt"):
         request.load(request.read(both))
     asked = request.load(request.read({**both, "prompt_seconds": 0.5, "seconds": 3.0}))
+    alone = request.load(request.read({**one, "prompt_seconds": 0.5, "seconds": 3.0}))
+    for beside, by_itself in zip(asked.codes, alone.codes, strict=True):
+        np.testing.assert_array_equal(beside[:1], by_itself)
     assert asked.codes[2] is not None and asked.codes[2].shape == (2, 40 // TOP)
     assert asked.seconds == 3.0 and len(asked.songs) == 2
     with pytest.raises(AudioError, match="c.wav: no such file"):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jukebox_jax.sampling import settings
@@ -37,6 +38,24 @@ def test_one_number_serves_all_levels_and_a_tuple_each_its_own() -> None:
 @pytest.mark.parametrize(("fraction", "hop"), [(0.3, 2457), (0.99999, 8191), (1 / 8192, 1)])
 def test_a_part_of_the_context_is_rounded_down(fraction: float, hop: int) -> None:
     assert at(2, hop_fraction=fraction).hop == hop
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": None}, "temperature=None: give one number"),
+        ({"temperature": 1e-9}, "of 1e-06 or more, or top_k=1"),
+        ({"top_k": 10**40}, "give a whole number, 0 for all"),
+    ],
+)
+def test_numbers_out_of_range(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        at(0, **changes)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    found = at(0, temperature=np.float32(0.5), top_k=np.int64(3))
+    assert (found.temperature, found.top_k) == (0.5, 3)
 
 
 def test_windows_step_by_whole_codes_above() -> None:

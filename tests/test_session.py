@@ -2,16 +2,20 @@
 
 import json
 import pathlib
+import shutil
 from typing import Any
 
 import counting
+import jax
 import numpy as np
 import pytest
 import singing
 
-from jukebox_jax.audio import wave
+from jukebox_jax import checkpoint
+from jukebox_jax.audio import manifest, wave
 from jukebox_jax.prior.lyrics import Lyric
 from jukebox_jax.sampling import alignment, compose, request, session
+from jukebox_jax.sampling import plan as plans
 from jukebox_jax.vqvae import vqvae
 
 SONGS = [{"artist": "ada", "seed": 5}, {"artist": "the copper foxes"}]
@@ -151,6 +155,102 @@ def test_a_finished_session_is_not_drawn_again(
     assert (whole / "level_0" / "item_1.wav").exists()
 
 
+def test_what_is_there_stays_while_it_is_gone_on_with(
+    config: dict[str, Any],
+    whole: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed as soon as it has begun again: complete levels, and what there is of the next."""
+    seen: list[compose.Progress] = []
+
+    def look(progress: compose.Progress) -> bool:
+        seen.append(progress)
+        return progress.level == 2 or (progress.codes >= 0).sum() < 30
+
+    with pytest.raises(session.Stopped):
+        session.run({**config, "chunk": 5, "save_seconds": -1.0}, tmp_path, on_progress=look)
+    shutil.copytree(whole, tmp_path / "finished")
+    folders = {name: tmp_path / name for name in ("", "finished")}
+    files = ("codes.npz", "unfinished.npz", "state.npz")
+    before = {
+        folder: [(folder / name).exists() and (folder / name).read_bytes() for name in files]
+        for folder in folders.values()
+    }
+    assert all(before[tmp_path]) and not any(before[tmp_path / "finished"][1:])
+
+    def killed(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(wave, "save", killed)
+    for folder, contents in before.items():
+        with pytest.raises(Stopped):
+            session.resume(folder)
+        assert [(folder / n).exists() and (folder / n).read_bytes() for n in files] == contents
+    monkeypatch.undo()
+    session.resume(tmp_path)
+    again = codes_of(tmp_path)
+    assert all(np.array_equal(again[name], array) for name, array in codes_of(whole).items())
+    assert not (tmp_path / "unfinished.npz").exists() and not (tmp_path / "state.npz").exists()
+
+
+def test_other_weights_are_another_session(
+    config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Though the config of the stage is the same, and it lies where it lay."""
+    stages = counting.save(tmp_path / "stages")
+    session.run({**config, **stages, "levels": (2,)}, tmp_path / "out")
+    other = counting.noisy().priors[1]
+    assert other is not None
+    said = json.loads((tmp_path / "stages" / "level_1" / "config.json").read_text())
+    words = json.loads((tmp_path / "stages" / "level_1" / "vocabularies.json").read_text())
+    weights = {"params": jax.tree.map(lambda leaf: 1.05 * leaf, other.weights)}
+    shutil.rmtree(tmp_path / "stages" / "level_1")
+    checkpoint.save_stage(tmp_path / "stages" / "level_1", said, weights, words)
+    with pytest.raises(ValueError, match="the weights of level 1 have changed"):
+        session.resume(tmp_path / "out")
+
+
+def test_a_folder_is_all_that_is_needed(
+    config: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of songs and the prompt are gone, and so is the place where it was begun."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    manifest.write(here / "songs.jsonl", SONGS)
+    rng = np.random.default_rng(0)
+    wave.save(here / "a.wav", rng.uniform(-0.5, 0.5, (120, 1)), counting.RATE)
+    asked = {**config, "songs": "songs.jsonl", "prompt": "a.wav", "prompt_seconds": 1.0}
+    monkeypatch.chdir(here)
+    session.run(asked, "whole")
+    with pytest.raises(session.Stopped):
+        session.run({**asked, "chunk": 5}, "out", on_progress=lambda progress: False)
+    for name in ("songs.jsonl", "a.wav"):
+        (here / name).unlink()
+    monkeypatch.chdir(there)
+    session.resume("../here/out")
+    again, whole = codes_of(here / "out"), codes_of(here / "whole")
+    assert all(np.array_equal(again[name], array) for name, array in whole.items())
+    assert whole["codes_2"].shape == (2, 40)
+
+
+@pytest.mark.parametrize("filled", [30, 42, 57, 84])
+def test_pieces_that_were_interrupted_end_as_they_would_have(
+    filled: int, config: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """A piece begins anew at 40 and 80, with a past of its own that is not on disk."""
+    asked = {**config, "songs": SONGS[:1], "seconds": 12.0, "levels": (2,)}
+    asked["approximate_pieces"] = 3
+    session.run(asked, tmp_path / "whole")
+    whole = codes_of(tmp_path / "whole")["codes_2"]
+    session.prepare(asked, tmp_path / "out")
+    there = np.where(np.arange(120) < filled, whole, plans.UNKNOWN)
+    session.write_codes(tmp_path / "out" / "unfinished.npz", {2: there})
+    session.resume(tmp_path / "out")
+    np.testing.assert_array_equal(codes_of(tmp_path / "out")["codes_2"], whole)
+
+
 def test_top_first_and_the_rest_later(
     config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -184,7 +284,7 @@ def test_overwriting_begins_anew(config: dict[str, Any], tmp_path: pathlib.Path)
     (tmp_path / "level_0").mkdir()
     for name in ("codes.npz", "unfinished.npz", "level_0/item_9.wav", "notes.txt"):
         (tmp_path / name).write_text("of another")
-    with pytest.raises(ValueError, match="holds another session"):
+    with pytest.raises(ValueError, match="holds no session, but codes.npz, which one would write"):
         session.run({**config, "levels": (2,)}, tmp_path)
     (tmp_path / session.SCORES).write_text("[]")
     session.run({**config, "levels": (2,)}, tmp_path, overwrite=True)
@@ -192,6 +292,46 @@ def test_overwriting_begins_anew(config: dict[str, Any], tmp_path: pathlib.Path)
     told = ["settings.json", "timings.json"]
     names = sorted(file.name for file in tmp_path.rglob("*") if file.is_file())
     assert names == ["codes.npz", "item_0.wav", "item_1.wav", "notes.txt", *told]
+
+
+def test_what_is_asked_for_is_not_overwritten(
+    config: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    for codes in (out, out / "codes.npz"):
+        with pytest.raises(ValueError, match="codes.npz is to be overwritten, but is asked for"):
+            session.run({**config, "codes": str(codes)}, out, overwrite=True)
+    prompt = out / "level_0" / "item_0.wav"
+    with pytest.raises(ValueError, match="item_0.wav is to be overwritten, but is asked for"):
+        session.run({**config, "prompt": str(prompt)}, out, overwrite=True)
+    assert prompt.exists() and (out / "codes.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "level_0/item_0.wav", "timings.json"])
+def test_files_of_somebody_else_are_left_alone(
+    name: str, config: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"holds no session, but {pathlib.Path(name).name}, which"):
+        session.run({**config, "levels": (2,)}, tmp_path)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [tmp_path / name]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "cannot be read"),
+        ("{", "cannot be read"),
+        ('{"config": null}', "cannot be read"),
+        ('{"config": {}}', "does not say 'songs'"),
+    ],
+)
+def test_settings_that_say_nothing(text: str, reason: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(ValueError, match=f"settings.json: .*{reason}"):
+        session.resume(tmp_path)
 
 
 def test_nothing_is_written_for_a_request_that_cannot_be_met(

@@ -64,6 +64,20 @@ def test_a_splice_is_one_before_and_the_other_after() -> None:
         takes.splice(one, take(3), 1.0)
 
 
+def test_a_splice_where_the_other_ends_is_what_is_before() -> None:
+    one, two = take(), takes.truncate(take(offset=1000), 2.0)
+    both = takes.splice(one, two, 2.0)
+    assert both.samples == two.samples == 160
+    for level, array in both.codes.items():
+        np.testing.assert_array_equal(array, one.codes[level][:, : 160 // HOPS[level]])
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_a_time_is_a_number(seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"seconds={seconds}: give seconds"):
+        takes.branch(take(), seconds)
+
+
 def test_a_replaced_span_is_unknown_and_both_sides_stay() -> None:
     one = take()
     two = takes.replace(one, 1.0, 2.0)

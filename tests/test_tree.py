@@ -105,6 +105,46 @@ def test_what_cannot_be_derived_changes_nothing(
         session.resume(tmp_path)
 
 
+@pytest.mark.parametrize("changes", [{"temperature": -1.0}, {"vqvae": "nowhere"}])
+def test_what_failed_can_be_made_anew(
+    changes: dict[str, Any], whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Wrong values are found once the stages are loaded; nothing of it is left then."""
+    out = tmp_path / "out"
+    for sample in (True, False):
+        with pytest.raises(ValueError):
+            tree.derive(out, "branch", [whole], {"seconds": 2.0}, changes=changes, sample=sample)
+        assert not out.exists()
+    out.mkdir()
+    (out / tree.TAKE).write_text("killed before it had settings")
+    tree.derive(out, "branch", [whole], {"seconds": 2.0}, sample=False)
+    session.settings(out)
+
+
+@pytest.mark.parametrize("key", ["codes", "songs", "prompt", "samples", "seed"])
+def test_what_a_take_has_of_its_own_is_not_set(
+    key: str, whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ValueError, match=f"{key} cannot be set of a take"):
+        tree.derive(tmp_path / "out", "pick", [whole], {"songs": [0]}, changes={key: 1})
+
+
+def test_a_take_may_be_longer(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    changes = {"seconds": 5.0, "levels": [2]}
+    tree.derive(tmp_path / "out", "pick", [whole], {"songs": [0]}, changes=changes)
+    old, new = (request.read_codes(folder)[2] for folder in (whole, tmp_path / "out"))
+    assert new.shape == (1, 50)
+    np.testing.assert_array_equal(new[:, :40], old[:1])
+
+
+def test_a_session_is_not_rebuilt_onto_itself(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    for out in (whole, copy):
+        with pytest.raises(ValueError, match="holds a session: give another --out"):
+            tree.rebuild(whole, out)
+
+
 def test_a_parent_that_changed_is_noticed(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
     parent = tmp_path / "parent"
     shutil.copytree(whole, parent)

@@ -236,12 +236,19 @@ def read_songs(path: str | os.PathLike, *, rate: int = 44100) -> tuple[Song, ...
                 if key in labels:
                     labels[key] = _seconds(key, labels[key])
             if "seed" in labels:
-                labels["seed"] = int(labels["seed"])
+                labels["seed"] = _seed(labels["seed"])
         except ValueError as error:
             raise SongError(f"{path}:{number}: {error}") from None
         samples = int(labels.get("total_seconds", 0.0) * rate)
         songs.append(Song("", samples, labels, rate))
     return tuple(songs)
+
+
+def _seed(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SongError(f"seed is {value!r}: give a whole number") from None
 
 
 def write_manifest(path: str | os.PathLike, songs: Iterable[Song]) -> None:

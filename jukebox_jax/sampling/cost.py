@@ -33,10 +33,10 @@ class LevelCost:
 
     Attributes:
       level: which.
-      songs: songs side by side.
+      songs: songs side by side, or pieces of them, where they are cut.
       groups: how often so many are sampled one after the other.
-      codes: codes to draw, of one song.
-      windows: windows of one song.
+      codes: codes to draw, of one song or piece.
+      windows: windows of one.
       weights: bytes of the prior's parameters in the form that decoding reads.
       caches: bytes of what the layers remember, of all songs side by side.
       conditioning: bytes of what is added at each position, of the same.
@@ -94,12 +94,10 @@ def check(costs: Sequence[LevelCost], limit: int | None) -> None:
             continue
         each = (cost.bytes - cost.weights) / cost.songs
         fit = int((limit - cost.weights) / each) if limit > cost.weights else 0
-        advice = (
-            f"give batch={fit}"
-            if fit
-            else "its weights alone do not fit: use a device with more memory, or a stage whose "
-            'config says dtype="bfloat16"'
-        )
+        more = 'use a device with more memory, or weights="bfloat16"'
+        advice = f"give batch={fit}" if fit else f"its weights alone do not fit: {more}"
+        if not fit and limit > cost.weights:
+            advice = f"one song beside the weights does not fit: {more}"
         raise ValueError(
             f"level {cost.level} needs {_size(cost.bytes)} (weights {_size(cost.weights)}, caches "
             f"of {cost.songs} songs {_size(cost.caches)}), but the device has {_size(limit)}: "
@@ -162,10 +160,10 @@ def _level(
     model, stage = _model(jukebox, step), jukebox.priors[step.level]
     assert stage is not None
     known = _known(plan, step)
-    groups = windows.groups(known, batch)
+    side, groups = _side_by_side(step, known, batch)
     how = steering.drawing(step, model, songs, jukebox.rate)
-    held = len(groups[0]) * (1 + any(map(how.guided, range(len(songs)))))  # rows on the device
-    laid = windows.windows(step.total, step.context, step.hop, min(known))
+    held = side * (1 + any(map(how.guided, range(len(songs)))))  # rows on the device
+    laid = _lanes(step, min(known))
     weights = jax.eval_shape(lambda tree: prior.unstack(model, tree), stage.weights)
     item = jnp.dtype(model.dtype).itemsize
     positions = model.prefix + model.context
@@ -173,10 +171,10 @@ def _level(
     wide = positions * (2 * model.width + int(model.mlp_width * model.width))
     return LevelCost(
         level=step.level,
-        songs=len(groups[0]),
-        groups=len(groups),
-        codes=step.total - min(known),
-        windows=len(laid),
+        songs=side,
+        groups=groups,
+        codes=max((sum(one.until - one.known for one in lane.windows) for lane in laid), default=0),
+        windows=max((len(lane.windows) for lane in laid), default=0),
         weights=_bytes(weights),
         caches=_bytes(jax.eval_shape(lambda: prior.empty(model, held))),
         conditioning=held * positions * model.width * item,
@@ -199,7 +197,7 @@ def _measure(
     group = windows.groups(_known(plan, step), settings.batch)[0]
     guided = how.guided(group[0])
     alike = [row for row in group if how.guided(row) == guided]
-    rows = np.array([*alike, *alike[-1:] * (len(group) - len(alike))])
+    rows = np.array([*alike, *alike[-1:] * (cost.songs - len(alike))])
     held = list(plan.given)
     if step.factor:
         held[step.level + 1] = np.zeros((len(songs), step.context // step.factor), np.int32)
@@ -216,8 +214,8 @@ def _measure(
         guided=guided,
         guide_lyrics=settings.guide_lyrics,
     )
-    laid = windows.windows(step.total, step.context, step.hop, min(_known(plan, step)))
-    known = max((window.known for window in laid), default=0)
+    laid = _lanes(step, min(_known(plan, step)))
+    known = max((window.known for lane in laid for window in lane.windows), default=0)
     read = generate.reading(model, known)
     past = np.zeros((len(rows) * (1 + guided), step.context), np.int32)
     keys = jax.vmap(jax.random.key)(jnp.zeros(len(rows), jnp.uint32))
@@ -241,6 +239,22 @@ def _measure(
     code = drawing / max(1, min(_DRAWN, step.context - known))
     total = cost.groups * (cost.windows * reading + cost.codes * code)
     return Time(level=step.level, window=reading, code=code, total=total)
+
+
+def _lanes(step: Level, filled: int) -> tuple[windows.Lane, ...]:
+    return windows.lanes(
+        step.total, step.context, step.hop, filled, pieces=step.pieces, overlap=step.overlap
+    )
+
+
+def _side_by_side(step: Level, known: Sequence[int], batch: int) -> tuple[int, int]:
+    """How many songs, or pieces of them, are sampled side by side, and how often so many."""
+    if step.pieces == 1:
+        groups = windows.groups(known, batch)
+        return len(groups[0]), len(groups)
+    count = max(1, sum(len(_lanes(step, filled)) for filled in known))
+    groups_of_pieces = -(-count // batch)
+    return -(-count // groups_of_pieces), groups_of_pieces
 
 
 def _known(plan: Plan, step: Level) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from jukebox_jax.sampling.settings import Level, Settings
 
 log = logging.getLogger(__name__)
 
+_MOST = 2**31 - 1  # codes of a level
 UNKNOWN = -1
 """Stands for a code that is not known yet, behind those that are."""
 
@@ -279,6 +280,8 @@ def _samples(jukebox: Jukebox, seconds: float | None, given: tuple[np.ndarray, .
     else:
         if not (math.isfinite(seconds) and seconds > 0):
             raise ValueError(f"seconds={seconds}: give a number above 0")
+        if seconds * rate >= _MOST * hops[0]:
+            raise ValueError(f"seconds={seconds}: {_MOST * hops[0] / rate:.0f} at most")
         samples = math.floor(seconds * rate + 1e-6)
     if samples < hops[-1]:
         raise ValueError(

@@ -6,6 +6,7 @@ is loaded. Files are read here; what they say is checked against the stages in `
 
 import dataclasses
 import json
+import math
 import pathlib
 import zipfile
 from collections.abc import Mapping
@@ -144,8 +145,7 @@ def load(request: Request) -> Arguments:
     if request.samples is not None:
         seconds = request.samples / jukebox.rate
     if request.prompt:
-        prompt = _read_prompt(request, jukebox.rate)
-        codes = compose.prime(jukebox, prompt, request.prompt_seconds)
+        codes = _prime(request, jukebox)
         seconds = seconds or codes[-1].shape[1] * jukebox.hops[-1] / jukebox.rate + _SECONDS
     elif all(array is None for array in codes):
         seconds = seconds or _SECONDS
@@ -178,11 +178,15 @@ def read_codes(path: str | pathlib.Path) -> dict[int, np.ndarray]:
     file = file / "codes.npz" if file.is_dir() else file
     try:
         with np.load(file) as arrays:
-            return {int(name.removeprefix("codes_")): arrays[name] for name in arrays}
+            found = {int(name.removeprefix("codes_")): arrays[name] for name in arrays}
+        for level, array in found.items():
+            if array.ndim != 2 or array.dtype.kind not in "iu":
+                raise ValueError(f"level {level}: {array.dtype} of shape {array.shape}")
+        return found
     except FileNotFoundError:
         raise ValueError(f"{file}: no such file of codes") from None
-    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
-        reason = str(error).split("\n")[0]
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError, EOFError) as error:
+        reason = str(error).split("\n")[0].partition(" If you trust")[0] or "it is empty"
         raise ValueError(f"{file}: holds no codes_0, codes_1, ... ({reason})") from None
 
 
@@ -198,16 +202,17 @@ def _read_songs(source: str | tuple[Mapping[str, Any], ...]) -> tuple[Song, ...]
     return tuple(songs)
 
 
-def _read_prompt(request: Request, rate: int) -> np.ndarray:
-    """f32[files, samples, 1], cut to the shortest where only a part of each is used."""
-    sounds = [wave.mono(wave.load(path, rate)) for path in request.prompt]
+def _prime(request: Request, jukebox: Jukebox) -> tuple[np.ndarray, ...]:
+    """The codes of each prompt, finest level first; each is encoded whole, and by itself."""
+    sounds = [wave.mono(wave.load(path, jukebox.rate)) for path in request.prompt]
     lengths = sorted({len(sound) for sound in sounds})
     if len(lengths) > 1 and request.prompt_seconds is None:
         raise ValueError(
-            f"prompts are {lengths[0] / rate:.2f} to {lengths[-1] / rate:.2f} s long: say with "
-            "config.prompt_seconds how much of each to go on from"
+            f"prompts are {lengths[0] / jukebox.rate:.2f} to {lengths[-1] / jukebox.rate:.2f} s "
+            "long: say with config.prompt_seconds how much of each to go on from"
         )
-    return np.stack([sound[: lengths[0]] for sound in sounds])
+    primed = [compose.prime(jukebox, sound[None], request.prompt_seconds) for sound in sounds]
+    return tuple(np.concatenate(codes) for codes in zip(*primed, strict=True))
 
 
 def _songs(value: Any) -> str | tuple[Mapping[str, Any], ...]:
@@ -228,7 +233,7 @@ def _songs(value: Any) -> str | tuple[Mapping[str, Any], ...]:
 def _number(given: Mapping[str, Any], name: str) -> float | None:
     """A number of which 0 means that nothing is said."""
     value = given.get(name)
-    if value is not None and not isinstance(value, (int, float)):
+    if value is not None and not (isinstance(value, (int, float)) and math.isfinite(value)):
         raise ValueError(f"config.{name} = {value!r}: give a number")
     return value or None
 

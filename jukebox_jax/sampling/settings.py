@@ -7,6 +7,7 @@ knows of songs or of codes.
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from jukebox_jax.prior import schedule, timeline
 
 COURSES = ("temperature", "top_k", "top_p", "guidance")
 """The settings that may change over time, and from song to song."""
+
+LEAST_TEMPERATURE = 1e-6
+"""Logits divided by less are too far apart for float32; it is that of the most probable codes."""
 
 Course = Any
 """A number, or numbers over time as `timeline.points` reads them: [[second, number], ...] or
@@ -73,8 +77,10 @@ class Settings:
                 f"approximate_overlap={self.approximate_overlap}: give a part of the context, "
                 "from 0 to below 1"
             )
-        if self.batch < 1 or self.chunk < 1:
-            raise ValueError(f"batch={self.batch}, chunk={self.chunk}: give 1 or more")
+        for name in ("batch", "chunk"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, np.integer)) and value >= 1):
+                raise ValueError(f"{name}={value!r}: give a whole number, 1 or more")
 
 
 DEFAULTS = Settings()
@@ -186,20 +192,21 @@ def course(name: str, value: Course, where: str) -> Course:
     Raises:
       ValueError: a number out of range, or a value that cannot be read.
     """
-    numbers = np.array([value]) if isinstance(value, (int, float)) else _numbers(name, value, where)
-    for number in numbers.tolist():
+    single = isinstance(value, numbers.Real)
+    for number in [value] if single else _numbers(name, value, where).tolist():
         shown = f"{name}={number} {where}"
-        if name == "temperature" and not 0 < number < math.inf:
+        if name == "temperature" and not LEAST_TEMPERATURE <= number < math.inf:
             raise ValueError(
-                f"{shown}: give a number above 0, or top_k=1 for the most probable codes"
+                f"{shown}: give a number above 0, of {LEAST_TEMPERATURE:g} or more, or top_k=1 for "
+                "the most probable codes"
             )
-        if name == "top_k" and not (0 <= number < math.inf and number == int(number)):
+        if name == "top_k" and not (0 <= number < 2**31 and number == int(number)):
             raise ValueError(f"{shown}: give a whole number, 0 for all codes")
         if name == "top_p" and not 0 <= number <= 1:
             raise ValueError(f"{shown}: give a number from 0 (off) to 1")
         if name == "guidance" and not 0 <= number < math.inf:
             raise ValueError(f"{shown}: give a number from 0 on, 1 for none")
-    if isinstance(value, (int, float)):
+    if single:
         return int(value) if name == "top_k" else float(value)
     return value
 
@@ -232,13 +239,13 @@ def _one(name: str, value: Any, level: int, levels: int) -> Any:
     may_change = name in COURSES
 
     def fits(one: Any) -> bool:
-        return isinstance(one, (int, float)) or (may_change and _is_course(one))
+        return isinstance(one, numbers.Real) or (may_change and _is_course(one))
 
-    values = (value,) if fits(value) else tuple(value)
+    values = tuple(value) if isinstance(value, (list, tuple)) and not fits(value) else (value,)
     if len(values) not in (1, levels) or not all(map(fits, values)):
         over_time = ", or [[second, number], ...]" if may_change else ""
         raise ValueError(
-            f"{name}={values}: give one number, or one for each of {levels} levels, finest first"
+            f"{name}={value!r}: give one number, or one for each of {levels} levels, finest first"
             f"{over_time}"
         )
     return values[0] if len(values) == 1 else values[level]

@@ -8,6 +8,7 @@ cut to whole codes of the top level. How a take gets its missing codes and its f
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -109,10 +110,10 @@ def splice(take: Take, other: Take, seconds: float) -> Take:
         )
     at = _samples(take, seconds, "seconds")
     _samples(other, seconds, "seconds")
-    before, after = _span(take, 0, at), _span(other, at, other.samples)
+    before = _span(take, 0, at)
     both = {
-        level: np.concatenate([before[level], after[level]], axis=1)
-        for level in sorted(before.keys() & after.keys())
+        level: np.concatenate([before[level], other.codes[level][:, at // take.hops[level] :]], 1)
+        for level in sorted(before.keys() & other.codes.keys())
         if before[level].shape[1] == at // take.hops[level]
     }
     return dataclasses.replace(take, codes=both, samples=other.samples)
@@ -199,6 +200,8 @@ def fingerprint(codes: Mapping[int, np.ndarray]) -> dict[str, str]:
 def _samples(take: Take, seconds: float, name: str, least: int = 1) -> int:
     """A time in samples, whole codes of the top level."""
     top = take.hops[-1]
+    if not math.isfinite(seconds):
+        raise ValueError(f"{name}={seconds}: give seconds")
     samples = int(seconds * take.rate + 1e-6)
     samples -= samples % top
     if not least * top <= samples <= take.samples:

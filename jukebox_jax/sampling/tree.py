@@ -22,7 +22,10 @@ from jukebox_jax.sampling.compose import Progress, Recording
 from jukebox_jax.sampling.scores import Scores
 from jukebox_jax.sampling.takes import Take
 
-TAKE, GIVEN, SCORES = "take.json", "given.npz", session.SCORES
+TAKE, GIVEN, SCORES = session.TAKE, session.GIVEN, session.SCORES
+
+_OWN = ("songs", "samples", "codes", "prompt", "prompt_seconds")
+"""Keys of a config that a take has of its own."""
 
 
 def read(folder: str | os.PathLike) -> Take:
@@ -71,8 +74,14 @@ def derive(
       OSError: the folder cannot be written.
     """
     out = pathlib.Path(out)
-    if (out / session.SETTINGS).exists() or (out / TAKE).exists():
-        raise ValueError(f"{out} holds a session: give another --out")
+    _refuse_session(out)
+    changes = dict(changes or {})
+    for key in changes:
+        if key in _OWN or key == "seed":
+            raise ValueError(
+                f"{key} cannot be set of a take: it has songs with seeds, a length and codes of "
+                "its own"
+            )
     take = _apply(operation, [read(parent) for parent in parents], arguments)
     config = {
         **session.settings(pathlib.Path(parents[0]))["config"],
@@ -83,23 +92,33 @@ def derive(
         "prompt_seconds": 0.0,
         "codes": str(out / GIVEN),
         "levels": (),
-        **(changes or {}),
+        **changes,
     }
+    if changes.get("seconds"):
+        config["samples"] = 0
     request.read(config)  # a mistyped change fails before anything is written
     record = {
         "operation": operation,
         "parents": [os.path.relpath(parent, out) for parent in parents],
         "arguments": dict(arguments),
-        "changes": dict(changes or {}),
+        "changes": changes,
         "given": takes.fingerprint(take.codes),
     }
     out.mkdir(parents=True, exist_ok=True)
     session.write_codes(out / GIVEN, take.codes)
     session.write_text(out / TAKE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    if not sample:
-        session.prepare(config, out)
-        return None
-    return session.run(config, out, on_progress=on_progress)
+    try:
+        if not sample:
+            session.prepare(config, out)
+            return None
+        return session.run(config, out, on_progress=on_progress)
+    except BaseException:
+        if not (out / session.SETTINGS).exists():  # nothing that could be gone on with
+            (out / TAKE).unlink(missing_ok=True)
+            (out / GIVEN).unlink(missing_ok=True)
+            if not any(out.iterdir()):
+                out.rmdir()
+        raise
 
 
 def score(folder: str | os.PathLike, level: int | None = None) -> tuple[Scores, ...]:
@@ -116,7 +135,8 @@ def score(folder: str | os.PathLike, level: int | None = None) -> tuple[Scores, 
     folder = pathlib.Path(folder)
     take, said = read(folder), session.settings(folder)
     level = min(take.codes) if level is None else level
-    asked = request.load(request.read({**said["config"], "codes": "", "prompt": ""}))
+    config = {**said["config"], "songs": said["songs"], "codes": "", "prompt": ""}
+    asked = request.load(request.read(config))
     songs = tuple(Song("", 0, manifest.labels(row, folder), take.rate) for row in take.songs)
     codes = [take.codes.get(number) for number in range(len(take.hops))]
     if not 0 <= level < len(codes):
@@ -147,6 +167,7 @@ def rebuild(folder: str | os.PathLike, out: str | os.PathLike) -> dict[str, str]
         named.
     """
     folder, out = pathlib.Path(folder), pathlib.Path(out)
+    _refuse_session(out)
     before = read(folder)
     if (folder / TAKE).exists():
         record = json.loads((folder / TAKE).read_text(encoding="utf-8"))
@@ -156,7 +177,7 @@ def rebuild(folder: str | os.PathLike, out: str | os.PathLike) -> dict[str, str]
             raise ValueError(f"{folder}: what it was made from ({parents[0]}) has changed since")
         derive(out, record["operation"], parents, record["arguments"], changes=record["changes"])
     else:
-        session.run(session.settings(folder)["config"], out)
+        session.run(session.recorded(folder), out)
     after = read(out)
     for level, array in sorted(before.codes.items(), reverse=True):
         again = after.codes.get(level)
@@ -171,6 +192,11 @@ def rebuild(folder: str | os.PathLike, out: str | os.PathLike) -> dict[str, str]
     return takes.fingerprint(after.codes)
 
 
+def _refuse_session(out: pathlib.Path) -> None:
+    if (out / session.SETTINGS).exists():
+        raise ValueError(f"{out} holds a session: give another --out")
+
+
 def _apply(operation: str, parents: Sequence[Take], arguments: Mapping[str, Any]) -> Take:
     if operation not in takes.OPERATIONS:
         raise ValueError(f"{operation!r}: no such operation; known: {', '.join(takes.OPERATIONS)}")
@@ -180,7 +206,11 @@ def _apply(operation: str, parents: Sequence[Take], arguments: Mapping[str, Any]
     arguments = dict(arguments)
     if operation != "pick" and (songs := arguments.pop("songs", None)) is not None:
         parents = [takes.pick(parent, songs) for parent in parents]
+    empty = [name for name, value in arguments.items() if value is None]
+    if empty:
+        raise ValueError(f"{operation}: {empty[0]} is empty: give it a value")
     try:
         return takes.OPERATIONS[operation](*parents, **arguments)
     except TypeError as error:
-        raise ValueError(f"{operation}: {str(error).partition('() ')[2]}") from None
+        said = str(error)
+        raise ValueError(f"{operation}: {said.partition('() ')[2] or said}") from None

@@ -78,7 +78,8 @@ def lanes(
     """A level as lanes that do not wait for each other, whose windows lie as in one lane.
 
     One piece is the exact sampler: all windows in one lane. Of several, each but the first begins
-    anew, with a window that has `overlap` codes or more before the piece's own.
+    anew, with a window that has `overlap` codes or more before the piece's own, unless some of its
+    own are there already.
 
     Args:
       total: codes of the level.
@@ -88,8 +89,7 @@ def lanes(
       pieces: into how many the level is cut.
       overlap: codes from which on a piece begins before its own.
     """
-    cuts = [total * piece // pieces for piece in range(pieces)]
-    bounds = [cut - cut % hop for cut in cuts] + [total]
+    bounds = _bounds(total, hop, pieces)
     grid = starts(total, context, hop)
     found = []
     for begin, end in pairwise(bounds):
@@ -97,7 +97,7 @@ def lanes(
         if end <= kept:
             continue
         first, known = 0, filled
-        if begin > filled:
+        if begin and begin >= filled:
             first = known = max(start for start in grid if start <= max(begin - overlap, 0))
         laid = []
         for start in grid:
@@ -107,6 +107,28 @@ def lanes(
                 known = start + until
         found.append(Lane(first, kept, tuple(laid)))
     return tuple(found)
+
+
+def lasting(total: int, hop: int, given: int, filled: int, *, pieces: int = 1) -> int:
+    """How many codes an interrupted run goes on from, so that it ends as if it had not been.
+
+    A piece that began anew does so again: the past that it had drawn for itself is gone.
+
+    Args:
+      total: codes of the level.
+      hop: codes from one window to the next.
+      given: codes that there were before the run.
+      filled: codes that there are now.
+      pieces: into how many the level is cut.
+    """
+    begins = [begin for begin in _bounds(total, hop, pieces)[1:-1] if given <= begin <= filled]
+    return filled if filled >= total else max(begins, default=filled)
+
+
+def _bounds(total: int, hop: int, pieces: int) -> list[int]:
+    """Where pieces begin, and where the last one ends."""
+    cuts = [total * piece // pieces for piece in range(pieces)]
+    return [cut - cut % hop for cut in cuts] + [total]
 
 
 def groups(filled: Sequence[int], batch: int) -> tuple[tuple[int, ...], ...]:
