@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jukebox_jax.sampling.compose import sample as sample
     from jukebox_jax.sampling.compose import stream as stream
     from jukebox_jax.sampling.generate import generate as generate
+    from jukebox_jax.sampling.listening import listen as listen
     from jukebox_jax.training.loop import train_and_evaluate as train_and_evaluate
     from jukebox_jax.vqvae.vqvae import VQVAE as VQVAE
     from jukebox_jax.vqvae.vqvae import decode as decode
@@ -29,6 +30,7 @@ _HOMES = {
     "decode": "jukebox_jax.vqvae.vqvae",
     "features": "jukebox_jax.analysis.features",
     "generate": "jukebox_jax.sampling.generate",
+    "listen": "jukebox_jax.sampling.listening",
     "sample": "jukebox_jax.sampling.compose",
     "stream": "jukebox_jax.sampling.compose",
     "train_and_evaluate": "jukebox_jax.training.loop",
@@ -43,6 +45,7 @@ __all__ = [
     "encode",
     "features",
     "generate",
+    "listen",
     "sample",
     "stream",
     "train_and_evaluate",
