@@ -52,11 +52,18 @@ def test_each_token_knows_its_character() -> None:
 
 def test_what_is_lost_is_told() -> None:
     known = Alphabet.build(["abc abc"])
-    assert known.lost("a cab, a CAB,") == {",": 2, "C": 1, "A": 1, "B": 1}
-    report = known.encode("a cab, a CAB,").report()
-    assert report == "5 characters are outside the alphabet: ',' (2), 'C' (1), 'A' (1), 'B' (1)"
+    assert known.lost("a cab, a dé,") == {",": 2, "d": 1, "é": 1}
+    report = known.encode("a cab, a dé,").report()
+    assert report == "4 characters are outside the alphabet: ',' (2), 'd' (1), 'é' (1)"
     assert known.encode("abc").report() == ""
     assert "and 2 others" in known.encode("0123456789").report()
+
+
+def test_capitals_that_are_not_listed_are_small_letters() -> None:
+    known = Alphabet.build(["abc C"])
+    assert known.text(known.encode("A CAB").tokens) == "a Cab"
+    assert known.lost("A CABD") == {"D": 1}
+    assert Alphabet("v3").tokens("A") != Alphabet("v3").tokens("a")
 
 
 def test_a_part_of_a_character_is_a_loss_but_a_dropped_accent_is_not() -> None:

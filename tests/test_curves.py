@@ -118,6 +118,7 @@ def test_what_is_unknown_is_the_reserved_zero() -> None:
         ({"schedule": [[0, 60], [1, None]]}, "tempo", "unknown in parts: give a number"),
         ([[0, "C"], [1, None]], "chords", "unknown in parts: give a name"),
         ([[0, "C"], [1, "C "], [2, "Cm"]], "chords", r"'Cm' is none of the 3 names .*near .*'C"),
+        ({"C": 0.5, "Cm": 0.5}, "chords", "chords of songs/a.wav: .* no mixture of names"),
         ({"drum": [[0, 1]]}, "playing", "playing of songs/a.wav: 'drum' is none of .*'drums'"),
         ({"drums": [[0]]}, "playing", "playing of songs/a.wav: .* cannot be read"),
     ],

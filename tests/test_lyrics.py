@@ -148,6 +148,8 @@ def test_lyrics_that_the_model_cannot_say() -> None:
     known = Alphabet.build(["abc"])
     with pytest.raises(LabelError, match="'Ж' have no character that the model knows"):
         lyrics.encode(" Ж\n", known, 4, span(0, 10, 60), RATE)
+    with pytest.raises(LabelError, match="'ЖЖ Ж' have no character that the model knows"):
+        lyrics.encode("ЖЖ Ж", Alphabet.build(["a b"]), 4, span(0, 10, 60), RATE)  # but a space
     found = lyrics.encode("Ж", known, 4, span(0, 10, 60), RATE, allow_unknown=True)
     assert found.tolist() == [0, 0, 0, 0]
 

@@ -64,7 +64,8 @@ class Alphabet:
       kind: "v2" or "v3": those of the release, in whose tongue all else is transliterated to
         ASCII, a backslash is the end of a line, and what then is outside is dropped.
         "characters": those listed in `characters`, after Unicode's composition (NFC); others are
-        dropped. "bytes": the bytes of UTF-8, which lack nothing.
+        taken in lower case, if that is listed, or dropped. "bytes": the bytes of UTF-8, which
+        lack nothing.
       characters: each character once, where kind is "characters"; "" otherwise.
     """
 
@@ -99,6 +100,8 @@ class Alphabet:
         sources: list[int] = []
         lost: Counter[str] = Counter()
         for place, character, spelt in self._spelt(text):
+            if self.kind == "characters" and spelt not in numbers:
+                spelt = spelt.lower()
             known = [numbers[part] for part in spelt if part in numbers]
             tokens += known
             sources += [place] * len(known)

@@ -8,7 +8,7 @@ measurement, is known to neither.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -137,6 +137,11 @@ class Track:
         value = song.labels.get(name)
         if timeline.is_missing(value) or value in ([], ()):
             return _missing(name, song, allow_unknown, np.zeros(length, np.int32))
+        if isinstance(value, Mapping) and "schedule" not in value:
+            raise LabelError(
+                f"{name} of {of(song)}: a name at a time, or names over time, but no mixture of "
+                "names: only signals of kind 'label' mix"
+            )
         try:
             pairs = timeline.steps(value)
             ids = [_id(self.size, word, vocabulary, allow_unknown) for _, word in pairs]

@@ -136,6 +136,12 @@ def encoded(text: str, alphabet: Alphabet) -> Encoded:
     return alphabet.encode(text)
 
 
+@functools.lru_cache(maxsize=256)
+def is_unsayable(text: str, alphabet: Alphabet) -> bool:
+    """Whether an alphabet can say nothing of a text but its white space, remembered as well."""
+    return bool(text.strip()) and not alphabet.text(encoded(text, alphabet).tokens).strip()
+
+
 def encode(
     value: Any,
     alphabet: Alphabet,
@@ -163,7 +169,7 @@ def encode(
     """
     lyric = Lyric.read(value, seconds=span.total / rate)
     tokens = encoded(lyric.text, alphabet).tokens
-    if not len(tokens) and lyric.text.strip() and not allow_unknown:
+    if is_unsayable(lyric.text, alphabet) and not allow_unknown:
         raise LabelError(
             f"lyrics {lyric.text.strip()[:40]!r} have no character that the model knows: "
             "transcribe them, or allow unknown labels"

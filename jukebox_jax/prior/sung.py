@@ -57,12 +57,12 @@ class Sung:
         except LabelError as error:
             raise LabelError(f"{name} of {of(song)}: {error}") from None
         found = lyrics.encoded(lyric.text, alphabet)
+        if lyrics.is_unsayable(lyric.text, alphabet) and not allow_unknown:
+            raise LabelError(
+                f"{name} of {of(song)}: {lyric.text.strip()[:40]!r} has no character that the "
+                "model knows: transcribe it, or allow unknown labels"
+            )
         if not len(found.tokens):
-            if lyric.text.strip() and not allow_unknown:
-                raise LabelError(
-                    f"{name} of {of(song)}: {lyric.text.strip()[:40]!r} has no character that the "
-                    "model knows: transcribe it, or allow unknown labels"
-                )
             return np.full(length, PADDING, np.int32)
         if lyric.times is None:
             times = np.arange(len(lyric.text)) * (total / len(lyric.text))

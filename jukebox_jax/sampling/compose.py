@@ -18,7 +18,7 @@ import numpy as np
 
 from jukebox_jax.audio.song import Song
 from jukebox_jax.models import Jukebox
-from jukebox_jax.sampling import generate, price, scheduler
+from jukebox_jax.sampling import generate, price, remarks, scheduler
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling.scheduler import Chunk, Work
 from jukebox_jax.sampling.settings import DEFAULTS, Level
@@ -118,6 +118,7 @@ def sample(
     plan = plans.plan(
         jukebox, songs, seconds, codes=codes, levels=levels, settings=settings, forced=forced
     )
+    remarks.tell(jukebox, songs, plan)
     work = Work(jukebox, songs, plan, settings, hook, states)
     steps = {step.level: step for step in plan.levels}
     held, audio = list(plan.given), [np.zeros((len(songs), 0, 1), np.float32)] * len(plan.given)
@@ -178,6 +179,7 @@ def stream(
     plan = plans.plan(
         jukebox, songs, seconds, codes=codes, levels=levels, settings=settings, forced=forced
     )
+    remarks.tell(jukebox, songs, plan)
     work = Work(jukebox, songs, plan, settings, hook)
     places: Sequence[Any] = devices if devices is not None else _devices(jukebox)
     return _stream(work, places)

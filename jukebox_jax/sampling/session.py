@@ -22,7 +22,7 @@ import numpy as np
 
 from jukebox_jax.audio import files, wave
 from jukebox_jax.models import Jukebox
-from jukebox_jax.sampling import alignment, attended, compose, cost, request, windows
+from jukebox_jax.sampling import alignment, attended, compose, cost, remarks, request, windows
 from jukebox_jax.sampling import plan as plans
 from jukebox_jax.sampling import record as records
 from jukebox_jax.sampling.compose import Progress, Recording
@@ -249,6 +249,7 @@ def plan(config: Mapping[str, Any], folder: str | os.PathLike | None = None) -> 
         there = tuple(found.get(level, array) for level, array in enumerate(asked.codes))
         asked = dataclasses.replace(asked, codes=there)
     planned = _plan(asked)
+    remarks.tell(asked.jukebox, asked.songs, planned)
     costs = cost.memory(asked.jukebox, asked.songs, planned, asked.settings)
     cost.check(costs, cost.available())
     times = cost.calibrate(asked.jukebox, asked.songs, planned, asked.settings)

@@ -27,6 +27,9 @@ _OFF = {"temperature": None, "top_k": 0, "top_p": 0.0, "guidance": 1.0}
 _HELD = ("top_k", "top_p")  # are never joined by lines: on their way to 0 they would be strict
 _WHOLE = ("seed", "start_seconds", "total_seconds", LEVELS)  # of a song, at all levels
 
+OWN = (*COURSES, *_WHOLE)
+"""Labels that say how a song is sampled, and are told to no prior."""
+
 
 def at_level(song: Song, level: int) -> Song:
     """A song with the labels that it has at one level.
