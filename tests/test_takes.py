@@ -1,5 +1,6 @@
 """Every operation on takes keeps what it says it keeps, and leaves the rest to be drawn."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,22 @@ def test_an_excerpt_knows_where_it_lies() -> None:
     assert [song["start_seconds"] for song in two.songs] == [1.0, 1.0]
     assert [song["total_seconds"] for song in two.songs] == [4.0, 4.0]
     np.testing.assert_array_equal(two.codes[1], take().codes[1][:, 20:60])
+
+
+def test_an_excerpt_is_drawn_as_its_part_was() -> None:
+    """What is told of drawing is told in seconds of the recording, which begins later now."""
+    one = dataclasses.replace(take(), songs=({"temperature": [[0, 1.0], [2, 0.5], [3, 0.7]]},) * 2)
+    (song, _) = takes.excerpt(one, 1.0, 4.0).songs
+    assert song["temperature"] == [[0.0, 0.75], [1.0, 0.5], [2.0, 0.7]]
+    levels = {"levels": {"0": {"top_k": [[0, 9], [2, 4]], "artist": "ada"}}, "top_p": 0.5}
+    one = dataclasses.replace(one, songs=(levels,) * 2)
+    (song, _) = takes.excerpt(one, 1.0, 4.0).songs
+    assert song["levels"] == {"0": {"top_k": [[0.0, 9.0], [1.0, 4.0]], "artist": "ada"}}
+    assert song["top_p"] == 0.5
+    held = {"temperature": ({"schedule": [[0, 1.0], [3, 0.5]]}, 0.9)}
+    assert takes.courses(held, 2.0) == {
+        "temperature": ({"schedule": [[0.0, 1.0], [1.0, 0.5]]}, 0.9)
+    }
 
 
 def test_upsampling_keeps_what_is_above() -> None:

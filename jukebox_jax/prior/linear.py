@@ -175,11 +175,6 @@ def quantize(params: Mapping[str, Any]) -> dict[str, Any]:
     return _of_layers(params, _quantized)
 
 
-def is_quantized(params: Mapping[str, Any]) -> bool:
-    """Whether a tree holds kernels of whole numbers."""
-    return any(leaf.dtype == jnp.int8 for leaf in jax.tree.leaves(params))
-
-
 def _of_layers(
     params: Mapping[str, Any], change: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> dict[str, Any]:

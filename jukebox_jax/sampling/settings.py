@@ -17,6 +17,9 @@ from jukebox_jax.prior import schedule, timeline
 COURSES = ("temperature", "top_k", "top_p", "guidance")
 """The settings that may change over time, and from song to song."""
 
+HELD = ("top_k", "top_p")
+"""Those that are never joined by lines: on their way to 0, which is off, they would be strict."""
+
 LEAST_TEMPERATURE = 1e-6
 """Logits divided by less are too far apart for float32; it is that of the most probable codes."""
 
@@ -209,6 +212,21 @@ def course(name: str, value: Course, where: str) -> Course:
     if single:
         return int(value) if name == "top_k" else float(value)
     return value
+
+
+def later(name: str, value: Any, seconds: float) -> Any:
+    """One of `COURSES`, of all levels or of one, of the part of a recording from a time on."""
+    if not _is_course(value):
+        several = isinstance(value, (list, tuple))
+        return type(value)(later(name, one, seconds) for one in value) if several else value
+    times, values, held = timeline.points(value)
+    if held or name in HELD:
+        now = values[timeline.latest(times, np.array(seconds))]
+    else:
+        now = np.interp(seconds, times, values)
+    behind = zip((times - seconds).tolist(), values.tolist(), strict=True)
+    pairs = [[0.0, float(now)], *([second, number] for second, number in behind if second > 0)]
+    return {schedule.KEY: pairs} if held else pairs
 
 
 def _numbers(name: str, value: Course, where: str) -> np.ndarray:

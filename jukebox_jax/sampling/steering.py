@@ -24,7 +24,6 @@ LEVELS = "levels"
 """The label that holds what differs from level to level."""
 
 _OFF = {"temperature": None, "top_k": 0, "top_p": 0.0, "guidance": 1.0}
-_HELD = ("top_k", "top_p")  # are never joined by lines: on their way to 0 they would be strict
 _WHOLE = ("seed", "start_seconds", "total_seconds", LEVELS)  # of a song, at all levels
 
 OWN = (*COURSES, *_WHOLE)
@@ -112,7 +111,7 @@ class Drawing:
             return np.full(context, course, np.float32)
         seconds = (start + np.arange(context)) * self.step.samples / self.rate
         times, numbers, held = timeline.points(course)
-        if held or name in _HELD:
+        if held or name in settings.HELD:
             return numbers[timeline.latest(times, seconds)].astype(np.float32)
         return np.interp(seconds, times, numbers).astype(np.float32)
 

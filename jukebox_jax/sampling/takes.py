@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from jukebox_jax.audio.song import Song
+from jukebox_jax.sampling import settings, steering
 from jukebox_jax.sampling.plan import UNKNOWN
+from jukebox_jax.sampling.settings import COURSES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,10 +160,27 @@ def excerpt(take: Take, start: float, end: float) -> Take:
     for song in take.songs:
         begun = float(song.get("start_seconds") or 0.0)
         total = song.get("total_seconds") or begun + take.seconds
-        songs.append({**song, "start_seconds": begun + first / take.rate, "total_seconds": total})
+        moved = courses(song, first / take.rate)
+        if own := steering.per_level(Song("", 0, dict(song))):
+            moved[steering.LEVELS] = {
+                str(level): {**labels, **courses(labels, first / take.rate)}
+                for level, labels in own.items()
+            }
+        begins = {"start_seconds": begun + first / take.rate, "total_seconds": total}
+        songs.append({**song, **moved, **begins})
     return dataclasses.replace(
         take, codes=_span(take, first, last), songs=tuple(songs), samples=last - first
     )
+
+
+def moment(take: Take, seconds: float) -> float:
+    """The seconds of the code of the top level that a time falls into."""
+    return _samples(take, seconds, "start", least=0) / take.rate
+
+
+def courses(said: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """What a song's labels or a config say of drawing, of the part from a time on."""
+    return {name: settings.later(name, said[name], seconds) for name in COURSES if name in said}
 
 
 def above(take: Take, level: int) -> Take:

@@ -82,9 +82,13 @@ def derive(
                 f"{key} cannot be set of a take: it has songs with seeds, a length and codes of "
                 "its own"
             )
-    take = _apply(operation, [read(parent) for parent in parents], arguments)
+    before = [read(parent) for parent in parents]
+    take = _apply(operation, before, arguments)
+    config = session.settings(parents[0])["config"]
+    if operation == "excerpt":
+        config |= takes.courses(config, takes.moment(before[0], arguments["start"]))
     config = {
-        **session.settings(pathlib.Path(parents[0]))["config"],
+        **config,
         "songs": [dict(song) for song in take.songs],
         "samples": take.samples,
         "seconds": 0.0,
