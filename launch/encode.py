@@ -1,7 +1,7 @@
 r"""Encodes songs once with a trained VQ-VAE, so that priors train from codes.
 
     python launch/encode.py --vqvae runs/vqvae --songs DIR --out codes
-    python launch/train.py --config configs/prior.py:small --workdir runs/level_2 \
+    python launch/train.py --config configs/prior.py:small --workdir runs/level_1 \
         --config.stage.vqvae=runs/vqvae --config.data.source=codes
 
 --songs is what config.data.source takes: a folder, a .jsonl or .csv list, tfds:NAME or band:...
