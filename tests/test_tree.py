@@ -78,6 +78,16 @@ def test_a_node_is_made_again_from_its_record(whole: pathlib.Path, tmp_path: pat
     assert tree.rebuild(whole, root) == takes.fingerprint(request.read_codes(whole))
 
 
+def test_a_take_of_before_fingerprints_goes_on(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    tree.derive(tmp_path / "out", "pick", [whole], {"songs": [1]}, sample=False)
+    file = tmp_path / "out" / "settings.json"
+    said = json.loads(file.read_text())
+    assert said["config"]["codes"] == "./given.npz"
+    file.write_text(json.dumps({k: v for k, v in said.items() if k not in ("given", "stages")}))
+    session.resume(tmp_path / "out")
+    assert "given" in json.loads(file.read_text())
+
+
 def test_a_moved_folder_goes_on(whole: pathlib.Path, tmp_path: pathlib.Path) -> None:
     tree.derive(tmp_path / "a", "truncate", [whole], {"seconds": 2.0}, sample=False)
     shutil.move(tmp_path / "a", tmp_path / "b")

@@ -180,7 +180,14 @@ def settings(folder: str | os.PathLike) -> dict[str, Any]:
     Raises:
       ValueError: it holds no session.
     """
-    file = pathlib.Path(folder) / SETTINGS
+    said = _read(pathlib.Path(folder))
+    if (codes := str(said["config"].get("codes") or "")).startswith("./"):
+        said["config"]["codes"] = str(pathlib.Path(folder) / codes)
+    return said
+
+
+def _read(folder: pathlib.Path) -> dict[str, Any]:
+    file = folder / SETTINGS
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         config = dict(said["config"])
@@ -193,8 +200,6 @@ def settings(folder: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{file}: cannot be read (it does not say {error})") from None
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{file}: cannot be read ({line_of(error)})") from None
-    if (codes := str(config.get("codes") or "")).startswith("./"):
-        config["codes"] = str(file.parent / codes)
     return said
 
 
@@ -347,7 +352,7 @@ def _goes_on(
         for old in (*held, *own, *sounds):
             old.unlink(missing_ok=True)
     elif (folder / SETTINGS).exists():
-        changed = records.changed(settings(folder), record)
+        changed = records.changed(_read(folder), record)
         if changed:
             raise ValueError(
                 f"{folder} holds another session ({'; '.join(changed[:3])}): give another --out, "
