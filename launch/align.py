@@ -8,9 +8,10 @@ how well each follows the lyrics, and stores the best in the stage as alignment.
 sampling reads from then on. Where the songs' lyrics have times, heads are judged by how far words
 begin from them, and the model is not shown the times; otherwise by how much attention lies on a
 path that only goes on. The second also writes the words of the songs with their times as LRC, SRT
-and JSON; times that the songs' lyrics have are used there.
+and JSON, in folders as those of the songs; times that the songs' lyrics have are used there.
 """
 
+import os
 import pathlib
 
 import command
@@ -66,15 +67,28 @@ def main() -> None:
             print(f"stored in {PRIOR.value}: layer {chosen[0]}, head {chosen[1]}", flush=True)
     if not OUT.value:
         return
+    names, written = files_of([song.path for song in songs]), 0
     for song, codes in tqdm.tqdm(
         heard.listen(jukebox, songs, seconds), total=len(songs), unit=" songs", disable=None
     ):
         (lyric,) = alignment.align(jukebox, [song], codes, head=chosen, settings=settings)
         for extension in alignment.FORMATS:
-            alignment.write(
-                pathlib.Path(OUT.value) / (pathlib.Path(song.path).stem + extension), lyric
-            )
-    print(f"the words of {len(songs)} songs are in {OUT.value}")
+            alignment.write(pathlib.Path(OUT.value, names[song.path] + extension), lyric)
+        written += 1
+    print(f"the words of {written} songs are in {OUT.value}")
+
+
+def files_of(paths: list[str]) -> dict[str, str]:
+    """For each song, its path below the folder that all share, without the extension of sound."""
+    from jukebox_jax.audio import manifest
+
+    full = {path: pathlib.Path(path).absolute() for path in paths}
+    shared = os.path.commonpath([file.parent for file in full.values()])
+    found = {}
+    for path, file in full.items():
+        bare = file.with_suffix("") if file.suffix.lower() in manifest.EXTENSIONS else file
+        found[path] = str(bare.relative_to(shared))
+    return found
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python launch/measure.py --songs=songs --labels=loudness,tempo,chords
     python launch/measure.py --songs=songs --labels=loudness --out=lists/loud.jsonl
 
-The list is songs/manifest.jsonl unless --out says otherwise; training and sampling read it like
-any other. Labels that a song has already are kept, whoever wrote them. The same command goes on
-where it was stopped.
+The list is songs/manifest.jsonl unless --out says otherwise, as it must where a manifest.csv would
+be hidden by it; training and sampling read it like any other. Labels that a song has already are
+kept, whoever wrote them. The same command goes on where it was stopped.
 """
 
 import command

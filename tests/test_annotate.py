@@ -1,10 +1,12 @@
 """Measured labels join a list of songs, and nothing that stood there is lost."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
 import pytest
+import soundfile
 
 from jukebox_jax.audio import annotate, manifest, song, wave
 from jukebox_jax.audio.manifest import SongError
@@ -63,6 +65,53 @@ def test_what_a_person_wrote_stays(folder: pathlib.Path) -> None:
     assert not list(out.parent.glob(".*"))
 
 
+def test_of_a_song_that_is_listed_twice_the_first_row_holds(folder: pathlib.Path) -> None:
+    manifest.write(
+        folder / "manifest.jsonl",
+        [
+            {"path": "a.wav", "artist": "First", "genre": "blues"},
+            {"path": "below/b.wav"},
+            {"path": "./a.wav", "artist": "Second", "mood": "calm"},
+        ],
+    )
+    before = song.find(folder, rate=RATE)[0].labels
+    annotate.annotate(folder, ["loudness"])
+    first = rows(folder / "manifest.jsonl")["a.wav"]
+    assert before.items() <= first.items() and first["mood"] == "calm"
+    assert len((folder / "manifest.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_table_in_the_folder_is_not_hidden(folder: pathlib.Path) -> None:
+    (folder / "manifest.csv").write_text("path,artist\na.wav,Ann\n")
+    for source in (folder, folder / "manifest.csv"):
+        with pytest.raises(
+            SongError, match=r"manifest\.csv: say with --out=LIST.jsonl where the labels go"
+        ):
+            annotate.annotate(source, ["loudness"])
+    assert not (folder / "manifest.jsonl").exists()
+    annotate.annotate(folder, ["loudness"], folder.parent / "out.jsonl")
+    assert rows(folder.parent / "out.jsonl")["songs/a.wav"]["artist"] == "Ann"
+
+
+def test_what_proves_unreadable_is_counted(
+    folder: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No number in the middle, no sample at the rate of measuring, no name that can be written."""
+    broken = np.zeros((RATE, 1), np.float32)
+    broken[RATE // 2] = np.nan
+    soundfile.write(folder / "nan.wav", broken, RATE, subtype="FLOAT")
+    wave.save(folder / "tiny.wav", np.zeros((1, 1)), 44100)
+    wave.save(folder / "d.wav", np.zeros((RATE, 1)), RATE)
+    name = os.fsdecode(b"caf\xe9.wav")
+    (folder / "d.wav").rename(folder / name)
+    report = annotate.annotate(folder, ["loudness"])
+    assert (report.songs, report.measured, report.unreadable) == (5, 2, 3)
+    assert "nan.wav: sample 4000 is nan" in caplog.text
+    assert "tiny.wav: holds no samples at 22050 Hz" in caplog.text
+    assert "caf\ufffd.wav: its name is not UTF-8; rename it; left out" in caplog.text
+    assert "loudness" not in rows(folder / "manifest.jsonl")["nan.wav"]
+
+
 @pytest.mark.parametrize(
     ("labels", "out", "message"),
     [
@@ -88,15 +137,15 @@ def test_an_interrupted_list_is_kept(folder: pathlib.Path, monkeypatch: pytest.M
     """What is measured is written from time to time, and gone on from."""
     monkeypatch.setattr(annotate, "_EVERY", -1.0)
     measured: list[str] = []
-    fill = annotate.measure.fill
+    hear = annotate.measure.hear
 
-    def fail_at_second(one: song.Song, names: tuple) -> song.Song:
+    def fail_at_second(one: song.Song, names: tuple) -> object:
         measured.append(one.path)
         if len(measured) == 2:
             raise KeyboardInterrupt
-        return fill(one, names)
+        return hear(one, names)
 
-    monkeypatch.setattr(annotate.measure, "fill", fail_at_second)
+    monkeypatch.setattr(annotate.measure, "hear", fail_at_second)
     with pytest.raises(KeyboardInterrupt):
         annotate.annotate(folder, ["loudness"], threads=1)
     assert sum("loudness" in row for row in rows(folder / "manifest.jsonl").values()) == 1

@@ -62,6 +62,21 @@ def test_the_report_counts_what_it_says(file: pathlib.Path) -> None:
     assert found.si_sdr == pytest.approx(ratio, abs=1e-2)
 
 
+def test_what_is_no_file_of_codes(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    codes = tmp_path / "codes.npz"
+    codec.save(codes, codec.encode(STAGE, file))
+    whole = codes.read_bytes()
+    for data in (b"", whole[: len(whole) // 2], file.read_bytes()):
+        codes.write_bytes(data)
+        with pytest.raises(ValueError, match=r"codes\.npz: is no file of codes; give a whole one"):
+            codec.load(codes)
+    np.save(tmp_path / "codes.npy", np.zeros(3))
+    with pytest.raises(ValueError, match="is no file of codes"):
+        codec.load(tmp_path / "codes.npy")
+    with pytest.raises(ValueError, match=r"none\.npz: no such file"):
+        codec.load(tmp_path / "none.npz")
+
+
 def test_the_command_goes_round(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     stage = counting.save(tmp_path / "stages")["vqvae"]
     codes, again = tmp_path / "codes.npz", tmp_path / "again.wav"

@@ -45,6 +45,27 @@ def test_a_prior_is_loaded_as_that_of_its_level(plan: analysis.Plan) -> None:
     assert "logits" not in plan.params
 
 
+def test_stages_of_another_kind_are_named(stages: dict[str, str]) -> None:
+    prior = stages["priors"].split(",")[1]
+    with pytest.raises(ValueError, match=f"--vqvae={prior} is a prior, not a vqvae"):
+        collection.load(prior, stages["vqvae"], (1,))
+    with pytest.raises(ValueError, match="is a vqvae, not a prior"):
+        collection.load(stages["vqvae"], stages["vqvae"], (1,))
+
+
+def test_a_song_without_samples_is_left_out(
+    songs: tuple[Song, ...],
+    plan: analysis.Plan,
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wave.save(tmp_path / "tiny.wav", np.zeros((1, 1)), 8000)
+    found = (Song(str(tmp_path / "tiny.wav"), 1, {}, 8000), songs[0])
+    with np.load(collection.extract(plan, found, tmp_path / "features.npz")) as arrays:
+        assert arrays["paths"].tolist() == [songs[0].path]
+    assert "tiny.wav: holds no samples at 80 Hz; remove it; left out" in caplog.text
+
+
 def test_a_run_goes_on_where_it_stopped(
     songs: tuple[Song, ...],
     plan: analysis.Plan,

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import singing
+import soundfile
 
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song, SongError
@@ -47,3 +48,17 @@ def test_songs_become_codes(tmp_path: pathlib.Path) -> None:
         next(heard.listen(box, found, 15 / singing.RATE))
     with pytest.raises(ValueError, match="nowhere.wav"):
         heard.load(Song("nowhere.wav", 9), singing.RATE)
+
+
+def test_a_damaged_song_is_left_out(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box, found = singing.jukebox(), song.find(singing.songs(tmp_path), rate=singing.RATE)
+    broken = np.full((singing.RATE, 1), np.nan, np.float32)
+    soundfile.write(found[1].path, broken, singing.RATE, subtype="FLOAT")
+    left = [one.path for one, _ in heard.listen(box, found)]
+    assert left == [one.path for one in found if one is not found[1]]
+    assert "1.wav: sample 0 is nan, not a number to play; write it again; left out" in caplog.text
+    with pytest.raises(SongError, match="none of 1 songs can be measured; the last: .*1.wav"):
+        list(heard.listen(box, found[1:2]))
+    assert not list(heard.listen(box, ()))

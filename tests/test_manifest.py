@@ -1,6 +1,7 @@
 """Lists of songs are read as they are written, and a wrong line is named."""
 
 import json
+import os
 import pathlib
 
 import pytest
@@ -25,6 +26,34 @@ def test_table(tmp_path: pathlib.Path) -> None:
     assert second == {"path": "b.wav"}
 
 
+def test_a_table_with_a_large_cell(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.csv").write_text(f'path,lyrics\n\na.wav,"{"la " * 100000}"\n')
+    ((line, row),) = manifest.read(tmp_path / "a.csv")
+    assert line == 3 and len(row["lyrics"]) == 300000
+
+
+def test_a_folder_says_what_its_list_leaves_out(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.wav", "b.wav", "below/c.flac", "cover.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text("path\nbelow/../b.wav\n")
+    assert manifest.unlisted(tmp_path, manifest.rows(tmp_path)) == 2
+    assert not caplog.records
+    manifest.write(tmp_path / "manifest.jsonl", [{"path": "a.wav"}, {"path": "b.wav"}])
+    assert manifest.unlisted(tmp_path, manifest.rows(tmp_path)) == 1
+    (said,) = caplog.messages
+    assert said.endswith("manifest.csv: is not read, since manifest.jsonl lies beside it")
+
+
+def test_a_name_that_is_no_text(tmp_path: pathlib.Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"")
+    ((path, reason),) = manifest.rows(tmp_path)
+    assert path == str(tmp_path / "caf\ufffd.wav")
+    assert reason == f"{path}: its name is not UTF-8; rename it"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -32,6 +61,14 @@ def test_table(tmp_path: pathlib.Path) -> None:
         ("a.jsonl", '["a"]\n', r"a\.jsonl:1: .* is not an object"),
         ("a.jsonl", "\n", "lists no songs"),
         ("a.csv", "path\na,b\n", r"a\.csv:2: more cells"),
+        (
+            "a.csv",
+            'path,genre\na,x\n"b,y\nc,z\n',
+            r"a\.csv:3: .* no CSV \(unexpected end of data\)",
+        ),
+        ("a.csv", 'path,genre\n"a,x\n"b",y\n', r"a\.csv:2: the row that begins here is no CSV"),
+        ("a.csv", 'path,genre\na,"x\nb,y\nc",z\n', r"a\.csv:2: more cells"),
+        ("a.csv", 'path,genre\n\n"a,x\nb","y"\n', r"a\.csv:3: path goes over several lines"),
         ("a.txt", "", "is a .jsonl or a .csv file"),
     ],
 )

@@ -127,7 +127,9 @@ def test_what_is_missing_is_filled_in(tmp_path, caplog, monkeypatch) -> None:
     with caplog.at_level(logging.WARNING):
         assert measure.fill(gone, ("tempo",)).labels == {}
     assert "b.wav: no such file; left unknown: tempo" in caplog.text
-    assert measure.fill(future, ("tempo",)) is future
+    assert measure.fill(future, ("tempo",)) is future and measure.hear(future, ("tempo",)) == {}
+    with pytest.raises(wave.AudioError, match="b.wav: no such file"):
+        measure.hear(gone, ("tempo",))
 
     def fails(*args: Any) -> None:
         raise AssertionError("it was measured before")

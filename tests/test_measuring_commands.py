@@ -30,10 +30,17 @@ def refused(done: subprocess.CompletedProcess, message: str) -> None:
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[str]]:
-    """A folder with songs and stages, and the arguments that name the VQ-VAE and the songs."""
+    """A folder with songs and stages, and the arguments that name the VQ-VAE and the songs.
+
+    Of the songs two have the same name in different folders.
+    """
     folder = tmp_path_factory.mktemp("given")
     codec, _ = singing.save(folder)
-    return folder, [f"--vqvae={codec}", f"--songs={singing.songs(folder)}"]
+    listed = singing.songs(folder) / "manifest.jsonl"
+    (folder / "below").mkdir()
+    (folder / "3.wav").rename(folder / "below" / "0.wav")
+    listed.write_text(listed.read_text().replace("3.wav", "below/0.wav"))
+    return folder, [f"--vqvae={codec}", f"--songs={folder}"]
 
 
 def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[str]]) -> None:
@@ -44,8 +51,10 @@ def test_align_stores_a_head_and_writes_words(given: tuple[pathlib.Path, list[st
     assert "judged by 11 words" in done.stdout
     stored = json.loads((prior / "alignment.json").read_text())
     assert f"stored in {prior}: layer 0, head {stored['head']}" in done.stdout
-    names = sorted(path.name for path in (folder / "words").iterdir())
-    assert names == sorted(f"{n}.{kind}" for n in range(4) for kind in ("lrc", "srt", "json"))
+    words = folder / "words"
+    names = {str(path.relative_to(words)) for path in words.rglob("*.*")}
+    stems = ("0", "1", "2", "below/0")
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("lrc", "srt", "json")}
     more = ["--samples=2", "--sampled_seconds=0.2", f"--json={folder / 'figures.json'}"]
     measured = [f"--priors={prior}", "--measures=alignment,lyrics"]
     done = run("evaluate", *arguments, *measured, *more)

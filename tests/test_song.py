@@ -2,15 +2,17 @@
 
 import json
 import logging
+import os
 import pathlib
 import sys
+import time
 import types
 
 import numpy as np
 import pytest
 
 from jukebox_jax import audio
-from jukebox_jax.audio import song, wave
+from jukebox_jax.audio import codes, manifest, song, wave
 from jukebox_jax.audio.song import Song, SongError
 
 RATE = 8000
@@ -154,6 +156,43 @@ def test_split() -> None:
             song.split(songs, bad)
 
 
+def test_a_side_does_not_depend_on_other_songs(tmp_path: pathlib.Path) -> None:
+    """Neither on folders that join, nor on where the collection lies."""
+    below = [f"rock/t{n:02}.flac" for n in range(40)]
+
+    def held(folder: pathlib.Path, names: list[str]) -> set[str]:
+        manifest.write(folder / "manifest.jsonl", [{"path": name} for name in names])
+        return {one.name for one in song.split(song.find(folder, rate=RATE), 4)[1]}
+
+    write(tmp_path / "here" / "a.wav", 0.1)
+    for folder in ("here", "there/below"):
+        for name in (*below, "pop/x.flac", "pop/y.flac"):
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(tmp_path / "here" / "a.wav", tmp_path / folder / name)
+    first = held(tmp_path / "here", below)
+    assert len(first) == 4 and first < set(below)
+    more = held(tmp_path / "there" / "below", ["pop/x.flac", *below, "pop/y.flac"])
+    assert more & set(below) <= first and len(more) == 4
+
+
+def test_songs_of_codes_are_divided_as_their_sound_is(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / codes.NOTES).write_text('{"source": "songs/list.jsonl"}')
+    made = types.SimpleNamespace(songs=(Song("songs/rock/a.wav", 9), Song("songs/b.wav", 9)))
+    monkeypatch.setattr(codes, "read", lambda folder: made)
+    assert [one.name for one in song.find(tmp_path, rate=RATE)] == ["rock/a.wav", "b.wav"]
+
+
+def test_files_that_the_list_leaves_out_are_counted(tmp_path: pathlib.Path) -> None:
+    write(tmp_path / "a.wav")
+    write(tmp_path / "b.wav")
+    assert "in its list" not in song.survey(tmp_path, rate=RATE).report()
+    manifest.write(tmp_path / "manifest.jsonl", [{"path": "a.wav"}])
+    told = song.survey(tmp_path, rate=RATE).report()
+    assert told.endswith("\n1 files in the folder are not in its list")
+
+
 def test_songs_to_sample(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "songs.jsonl"
     path.write_text('{"artist": "A", "total_seconds": 30, "start_seconds": 5, "seed": 7}\n{}\n')
@@ -167,7 +206,9 @@ def test_songs_to_sample(tmp_path: pathlib.Path) -> None:
             song.read_songs(path)
 
 
-def test_the_band_plays_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_band_plays_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     calls = []
 
     def play(folder, count, *, seconds, seed, rate, save, singer) -> pathlib.Path:
@@ -183,15 +224,25 @@ def test_the_band_plays_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "jukebox_jax.audio.band", fake)
     monkeypatch.setattr(audio, "band", fake, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(song, "_EVERY", -1.0)
+    caplog.set_level(logging.INFO)
     source = "band:songs=3,seconds=0.5,seed=4"
     found = song.find(source, rate=RATE)
     assert [one.labels["artist"] for one in found] == ["artist 0", "artist 1", "artist 2"]
     assert {one.samples for one in found} == {4000}
+    assert [word for word in caplog.messages if word.startswith("rendered")] == [
+        f"rendered {n} of 3 songs, 0:00 left" for n in (1, 2, 3)
+    ]
+    home = tmp_path / "jukebox_jax" / "band"
+    for name, age in ((".songs9.killed", 7200), (".songs9.at-work", 60)):
+        (home / name).mkdir()
+        os.utime(home / name, (time.time() - age,) * 2)
     assert song.find(source, rate=RATE) == found
     assert calls == [(3, 0.5, 4, RATE, 1.0)]
     assert len(song.find("band:songs=2,seconds=1,rate=16000,singer=2.5", rate=RATE)) == 2
     assert calls[1:] == [(2, 1.0, 0, 16000, 2.5)]
-    assert len(list((tmp_path / "jukebox_jax" / "band").iterdir())) == 2
+    (home / ".songs9.at-work").rmdir()
+    assert len(list(home.iterdir())) == 2
     for bad in ("band:songs", "band:loud=3", "band:songs=many"):
         with pytest.raises(SongError, match="is no setting of the band; KEY=NUMBER of songs,"):
             song.survey(bad, rate=RATE)

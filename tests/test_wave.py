@@ -88,6 +88,17 @@ def test_mono() -> None:
     np.testing.assert_allclose(wave.mono(many, 0.1), [[2.5], [8.5]])
 
 
+def test_channels_that_cancel_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    left = sound(RATE, seconds=0.1)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert not wave.mono(np.hstack([left, -left]), name="turned.wav").any()
+        wave.mono(np.zeros((9, 2), np.float32), name="silent.wav")
+        wave.mono(np.hstack([left, -left]), 0.25, name="blended.wav")
+    (said,) = caplog.messages
+    assert said.startswith("turned.wav: its channels cancel")
+
+
 def varying(path: pathlib.Path) -> bytes:
     """An mp3 whose bit rate varies: half silence, half noise."""
     audio = sound(44100, seconds=4)
@@ -202,6 +213,9 @@ def test_asking_for_too_much(tmp_path: pathlib.Path) -> None:
             wave.load(path, RATE, start, samples)
     with pytest.raises(wave.AudioError, match="rate=0"):
         wave.load(path, 0)
+    wave.save(path, np.zeros((2, 1)), RATE)
+    with pytest.raises(wave.AudioError, match=r"a\.wav: holds no samples at 8000 Hz; remove it"):
+        wave.load(path, 8000)
 
 
 def test_what_cannot_be_written(tmp_path: pathlib.Path) -> None:

@@ -154,6 +154,14 @@ def test_too_many_that_are_lost_end_it(songs: tuple[Song, ...], tmp_path: pathli
         take(windows.numpy_batches([gone, *songs], **settings()), 100)
     with pytest.raises(Exception, match=r"windows (in a row )?cannot be read"):
         take(windows.batches([gone], **settings()), 1)
+    with pytest.raises(wave.AudioError, match="20 windows in a row cannot be read") as caught:
+        take(windows.tf_batches([gone], **settings()), 1)
+    assert "Traceback" not in str(caught.value) and caught.value.__suppress_context__
+
+
+def test_batches_through_tensorflow_are_the_same(songs: tuple[Song, ...]) -> None:
+    one = take(windows.tf_batches(songs, **settings(start_step=2)), 3)
+    same(one, take(windows.numpy_batches(songs, **settings(start_step=2)), 3))
 
 
 def test_labels_at_fault_are_found_first(songs: tuple[Song, ...]) -> None:
@@ -182,7 +190,7 @@ def test_labels_at_fault_are_found_first(songs: tuple[Song, ...]) -> None:
     ],
 )
 def test_settings_that_do_not_fit(songs: tuple[Song, ...], changes: dict, message: str) -> None:
-    for kind in (windows.batches, windows.numpy_batches):
+    for kind in (windows.batches, windows.tf_batches, windows.numpy_batches):
         with pytest.raises(SongError, match=message):
             kind(songs, **settings(**changes))
 

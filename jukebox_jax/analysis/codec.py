@@ -10,6 +10,8 @@ import dataclasses
 import math
 import os
 import pathlib
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -98,8 +100,12 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays}
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: is no file of codes ({str(error).splitlines()[0]})") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(
+            f"{path}: is no file of codes; give a whole one, as launch/codec.py encode writes"
+        ) from None
     if "codes_0" not in found:
         raise ValueError(f"{path}: holds {', '.join(found)}, but no codes_0")
     return found
@@ -186,5 +192,5 @@ def report(
 def _cut(path: str | os.PathLike, rate: int, start: int, length: int, samples: int) -> np.ndarray:
     """A slice of a file, mixed to mono, with silence behind the file's end: f32[length, 1]."""
     there = max(0, min(length, samples - start))
-    sound = wave.mono(wave.load(path, rate, start, there))
+    sound = wave.mono(wave.load(path, rate, start, there), name=str(path))
     return np.pad(sound, ((0, length - there), (0, 0)))

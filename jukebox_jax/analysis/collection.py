@@ -41,8 +41,12 @@ def load(vqvae: str | os.PathLike, prior: str | os.PathLike, layers: Sequence[in
 
     Raises:
       CheckpointError: a directory holds no whole stage.
-      ValueError: the stages do not belong together, or there are no such layers.
+      ValueError: one is of another kind, they do not belong together, or there are no such layers.
     """
+    for path, kind in ((vqvae, "vqvae"), (prior, "prior")):
+        found = (checkpoint.read_json(path, checkpoint.CONFIG).get("stage") or {}).get("kind")
+        if found != kind:
+            raise ValueError(f"--{kind}={path} is a {found}, not a {kind}")
     sound = Stage.load(str(vqvae))
     config = checkpoint.read_json(prior, checkpoint.CONFIG)
     level = int(config.get("stage", {}).get("level", len(sound.model.downs) - 1))
@@ -122,7 +126,7 @@ def _compute(plan: Plan, songs: Sequence[Song], parts: pathlib.Path) -> None:
     def sounds() -> Iterator[tuple[np.ndarray, Mapping[str, Any]]]:
         for one in songs:
             try:
-                sound = wave.mono(_read(one, rate))
+                sound = wave.mono(_read(one, rate), name=one.path)
             except wave.AudioError as error:
                 log.warning("%s; left out", error)
                 continue

@@ -59,7 +59,8 @@ def annotate(
       threads: files measured at a time.
 
     Raises:
-      SongError: no songs, a list that cannot be read, or another kind of list to write.
+      SongError: no songs, a list that cannot be read, or another kind of list to write; or `out`
+        is missing where a manifest.jsonl would hide the list that is there.
       ValueError: no label, or one that is not measured.
     """
     import tqdm
@@ -73,8 +74,11 @@ def annotate(
     target = folder / manifest.NAMES[0] if out is None else pathlib.Path(out)
     if target.suffix.lower() != ".jsonl":
         raise SongError(f"{target}: measured labels are written as .jsonl")
-    if out is None and source.is_file() and source.resolve() != target.resolve():
-        raise SongError(f"{source}: say with out where the labels go, so that no list hides it")
+    listed = manifest.listed(source) or source
+    if out is None and listed.is_file() and listed.resolve() != target.resolve():
+        raise SongError(
+            f"{listed}: say with --out=LIST.jsonl where the labels go, so that no list hides it"
+        )
     rows = _merged(_listed(source), _listed(target) if target.is_file() else {}, target.parent)
     measured, unreadable, written = 0, 0, time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max(1, threads)) as pool:
@@ -95,20 +99,28 @@ def annotate(
 
 
 def _listed(source: pathlib.Path) -> dict[str, Row]:
-    """The rows of a folder or a list by their file, as they are written."""
-    lists = [source / name for name in manifest.NAMES if (source / name).is_file()]
-    if source.is_dir() and not lists:
-        return {path: {} for path, _ in manifest.rows(source)}
-    path = lists[0] if lists else source
+    """The rows of a folder or a list by their file; of a file's rows the first holds.
+
+    What the first does not say the others add, in their order.
+    """
+    found: dict[str, Row] = {}
+    path = manifest.listed(source) or source
+    if path.is_dir():
+        for file, labels in manifest.rows(path):
+            if isinstance(labels, str):
+                log.warning("%s; left out", labels)
+            else:
+                found[file] = dict(labels)
+        return found
     if not path.exists():
         raise SongError(f"{path}: no such folder or list of songs")
-    found: dict[str, Row] = {}
     for number, row in manifest.read(path):
         if not isinstance(row.get("path"), str):
             raise SongError(f"{path}:{number}: has no path; give the song's file")
         if isinstance(row.get("lyrics_file"), str):
             row = {**row, "lyrics_file": os.path.normpath(path.parent / row["lyrics_file"])}
-        found[os.path.normpath(path.parent / row["path"])] = row
+        file = os.path.normpath(path.parent / row["path"])
+        found[file] = {**row, **found.get(file, {})}
     return found
 
 
@@ -144,5 +156,8 @@ def _filled(path: str, row: Row, names: tuple[str, ...]) -> dict[str, Any] | Non
     except wave.AudioError as error:
         log.warning("%s; left as it is", error)
         return None
-    labels = measure.fill(Song(path, probed.samples, row, probed.rate), names).labels
-    return {name: labels[name] for name in names if row.get(name) is None and name in labels}
+    try:
+        found = measure.hear(Song(path, probed.samples, row, probed.rate), names)
+    except wave.AudioError:  # which the log has
+        return None
+    return {name: found[name] for name in names if name in found}

@@ -8,12 +8,15 @@ wrong. It opens no sound.
 import csv
 import io
 import json
+import logging
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jukebox_jax.audio import files
+
+log = logging.getLogger(__name__)
 
 NAMES = ("manifest.jsonl", "manifest.csv")
 """What the list inside a folder of songs is called."""
@@ -71,10 +74,18 @@ def rows(path: pathlib.Path) -> list[Row]:
       SongError: it is missing or empty, or a line of the list cannot be read.
     """
     if path.is_dir():
-        listed = [path / name for name in NAMES if (path / name).is_file()]
-        if not listed:
-            return [(str(file), {}) for file in _sounds(path)]
-        path = listed[0]
+        inside = listed(path)
+        if inside is None:
+            sounds = _sounds(path)
+            if not sounds:
+                raise SongError(
+                    f"{path}: holds no sound; put wav, flac, ogg, mp3 or aiff files there"
+                )
+            return [(_shown(file), _nameless(file) or {}) for file in sounds]
+        hidden = path / NAMES[1]
+        if inside != hidden and hidden.is_file():
+            log.warning("%s: is not read, since %s lies beside it", hidden, inside.name)
+        path = inside
     elif not path.exists():
         raise SongError(f"{path}: no such folder or list of songs")
     found: list[Row] = []
@@ -92,6 +103,17 @@ def rows(path: pathlib.Path) -> list[Row]:
         found.append((file, f"{file}: is listed twice" if file in seen else known))
         seen.add(file)
     return found
+
+
+def listed(folder: pathlib.Path) -> pathlib.Path | None:
+    """The list inside a folder of songs; None where there is none, or no folder."""
+    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+
+
+def unlisted(folder: pathlib.Path, rows: Iterable[Row]) -> int:
+    """How many files of sound in a folder and below are not in its list."""
+    known = {file for file, _ in rows}
+    return sum(os.path.normpath(_shown(file)) not in known for file in _sounds(folder))
 
 
 def labels(row: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
@@ -151,17 +173,42 @@ def _objects(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:
     return rows
 
 
+_CELL = 1 << 28  # characters of a cell of a table, at most
+
+
 def _table(path: pathlib.Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    table = csv.DictReader(io.StringIO(text, newline=""))
-    rows = []
-    for row in table:
-        if None in row:
+    csv.field_size_limit(_CELL)
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    rows: list[tuple[int, dict[str, Any]]] = []
+    while True:
+        first = table.line_num + 1
+        try:
+            cells = next(table, None)
+        except csv.Error as error:
             raise SongError(
-                f"{path}:{table.line_num}: more cells than the header's "
-                f"{len(table.fieldnames or ())} columns; quote a cell that holds a comma"
+                f"{path}:{first}: the row that begins here is no CSV ({error}); close its quotes, "
+                "and double those inside a cell"
+            ) from None
+        if cells is None:
+            return rows
+        if header is None:
+            header = [name.strip() for name in cells]
+            continue
+        if len(cells) > len(header):
+            raise SongError(
+                f"{path}:{first}: more cells than the header's {len(header)} columns; quote a cell "
+                "that holds a comma"
             )
-        rows.append((table.line_num, {key.strip(): cell for key, cell in row.items() if cell}))
-    return rows
+        row = {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+        for name, cell in row.items():
+            if name not in _TIMED and ("\n" in cell or "\r" in cell):
+                raise SongError(
+                    f"{path}:{first}: {name} goes over several lines ({cell[:40]!r}); close the "
+                    "quotes of each cell, and keep all but lyrics on one line"
+                )
+        if cells:
+            rows.append((first, row))
 
 
 def _is_plain(value: Any) -> bool:
@@ -186,6 +233,17 @@ def _pairs(name: str, value: Any) -> list[tuple[float, str]]:
         raise SongError(f"{name}: {shown} is not [[seconds, text], ...]") from None
 
 
+def _shown(file: pathlib.Path) -> str:
+    """A path as text that can be written, whatever bytes the file system has for it."""
+    return os.fsencode(file).decode("utf-8", "replace")
+
+
+def _nameless(file: pathlib.Path) -> str | None:
+    """Why a file cannot be named in a list, if it cannot."""
+    shown = _shown(file)
+    return None if shown == str(file) else f"{shown}: its name is not UTF-8; rename it"
+
+
 def _sounds(folder: pathlib.Path) -> list[pathlib.Path]:
     """All sound in a folder and below; links are followed, but never in a circle."""
     found, visited = [], set()
@@ -195,7 +253,4 @@ def _sounds(folder: pathlib.Path) -> list[pathlib.Path]:
         files = names if real not in visited else []
         visited.add(real)
         found += [pathlib.Path(here, name) for name in files if not name.startswith(".")]
-    found = sorted(file for file in found if file.suffix.lower() in EXTENSIONS)
-    if not found:
-        raise SongError(f"{folder}: holds no sound; put wav, flac, ogg, mp3 or aiff files there")
-    return found
+    return sorted(file for file in found if file.suffix.lower() in EXTENSIONS)

@@ -191,13 +191,34 @@ def fill(song: Song, names: Iterable[str]) -> Song:
       song: the song.
       names: labels; those that it has, or that cannot be measured, are passed over.
     """
+    try:
+        found = hear(song, names)
+    except wave.AudioError:  # which the log has
+        found = {}
+    return dataclasses.replace(song, labels={**song.labels, **found}) if found else song
+
+
+def hear(song: Song, names: Iterable[str]) -> Mapping[str, Any]:
+    """What a song is not labelled with, measured from its sound, by name.
+
+    Each file is measured once; one that cannot be read is logged once.
+
+    Args:
+      song: the song; one that has no file yet is silent.
+      names: labels; those that it has, or that cannot be measured, are passed over.
+
+    Raises:
+      AudioError: its file cannot be read.
+    """
     missing = tuple(
         sorted(name for name in names if name in MEASURES and song.labels.get(name) is None)
     )
     if not missing or not song.path:
-        return song
+        return {}
     found = _measured(song.path, song.samples, song.rate, missing)
-    return dataclasses.replace(song, labels={**song.labels, **found})
+    if isinstance(found, str):
+        raise wave.AudioError(found)
+    return found
 
 
 def fill_all(songs: Sequence[Song], names: Iterable[str], *, threads: int = 4) -> tuple[Song, ...]:
@@ -212,7 +233,10 @@ def fill_all(songs: Sequence[Song], names: Iterable[str], *, threads: int = 4) -
 
 
 @functools.cache
-def _measured(path: str, samples: int, rate: int, names: tuple[str, ...]) -> Mapping[str, Any]:
+def _measured(
+    path: str, samples: int, rate: int, names: tuple[str, ...]
+) -> Mapping[str, Any] | str:
+    """What was measured, or why nothing could be."""
     wanted = min(rate, RATE)
     try:
         if path.startswith("tfds:"):
@@ -224,7 +248,7 @@ def _measured(path: str, samples: int, rate: int, names: tuple[str, ...]) -> Map
         return measure(audio, wanted, names)
     except wave.AudioError as error:
         log.warning("%s; left unknown: %s", error, ", ".join(names))
-        return {}
+        return str(error)
 
 
 @functools.cache

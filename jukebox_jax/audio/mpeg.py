@@ -8,6 +8,9 @@ of its own and decoded exactly. It knows the layout of frame headers and tags; i
 
 import array
 import dataclasses
+import functools
+import mmap
+import os
 import struct
 from collections.abc import Sequence
 
@@ -47,6 +50,27 @@ class Frames:
     def samples(self) -> int:
         """Samples in all frames, before a decoder trims any."""
         return (len(self.offsets) - 1) * self.frame
+
+
+def frames(path: str | os.PathLike) -> Frames | None:
+    """The frames of a file, as `find` finds them; remembered until the file changes."""
+    status = os.stat(path)
+    return _frames(os.fspath(path), status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _frames(path: str, changed: int, size: int) -> Frames | None:
+    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return find(data)  # type: ignore[arg-type]  # a memory map reads like bytes
+
+
+def part(path: str | os.PathLike, first: int, length: int) -> tuple[bytes, int] | None:
+    """The `excerpt` of a file; None where there is none, or where it has no frames."""
+    found = frames(path)
+    if found is None:
+        return None
+    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return excerpt(data, found, first, length)  # type: ignore[arg-type]
 
 
 def find(data: bytes) -> Frames | None:

@@ -6,6 +6,7 @@ known here; sound is not held, and windows are chosen elsewhere. No TensorFlow, 
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -15,15 +16,20 @@ import pathlib
 import re
 import shutil
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from jukebox_jax.audio import manifest, wave
 from jukebox_jax.audio.manifest import SongError as SongError
 
 log = logging.getLogger(__name__)
 
+_EVERY = 30.0  # seconds between two lines of progress
+_STALE = 3600.0  # seconds without a new song after which whoever rendered them is gone
 _BAND = {"songs": 24, "seconds": 20.0, "seed": 0, "singer": 1.0}
 
 
@@ -36,12 +42,14 @@ class Song:
       samples: its length, in samples at `rate`.
       labels: what is known about it, by signal name: artist, genre, lyrics, ...
       rate: samples a second of the file.
+      name: its path below the source that it was found in, where that has folders.
     """
 
     path: str
     samples: int
     labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     rate: int = 44100
+    name: str = dataclasses.field(default="", compare=False)
 
     def length(self, rate: int) -> int:
         """Samples at another rate, rounded down."""
@@ -71,11 +79,13 @@ class Survey:
       songs: the songs to use, in the order of their list or of their paths.
       left_out: (path, reason) of those that are not used.
       source: where was looked.
+      unlisted: how many files of sound there are that the folder's list does not name.
     """
 
     songs: tuple[Song, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     source: str = ""
+    unlisted: int = 0
 
     def report(self, show: int = 5) -> str:
         """A few lines: what is kept, what is left out and why.
@@ -93,6 +103,8 @@ class Survey:
         lines += [f"  {reason}" for reason in bad[:show]]
         if len(bad) > show:
             lines.append(f"  and {len(bad) - show} more that cannot be read")
+        if self.unlisted:
+            lines.append(f"{self.unlisted} files in the folder are not in its list")
         return "\n".join(lines)
 
 
@@ -129,12 +141,14 @@ def survey(
         raise SongError(
             "source is empty; give a folder, a .jsonl or .csv list, tfds:... or band:..."
         )
-    from jukebox_jax.audio import codes
+    from jukebox_jax.audio import codes, making
 
     left_out: list[tuple[str, str]] = []
     found: Sequence[Song]
+    below, unlisted = name, 0
     if codes.are_in(name):
         found = codes.read(name).songs
+        below = str(making.read_notes(pathlib.Path(name) / codes.NOTES).get("source", name))
     elif name.startswith("tfds:"):
         from jukebox_jax.audio import dataset
 
@@ -145,7 +159,10 @@ def survey(
             "launch/pack.py and give tfds:NAME@BUCKET"
         )
     else:
-        rows = manifest.rows(_band(name, rate) if name.startswith("band:") else pathlib.Path(name))
+        place = _band(name, rate) if name.startswith("band:") else pathlib.Path(name)
+        rows = manifest.rows(place)
+        if manifest.listed(place):
+            unlisted = manifest.unlisted(place, rows)
         found = _measure(rows, left_out, check, threads)
     songs = []
     for song in found:
@@ -155,8 +172,8 @@ def survey(
         elif seconds >= maximum_seconds:
             left_out.append((song.path, f"too long: {seconds:.2f} s"))
         else:
-            songs.append(song)
-    return Survey(tuple(songs), tuple(left_out), name)
+            songs.append(dataclasses.replace(song, name=_below(below, song.path)))
+    return Survey(tuple(songs), tuple(left_out), name, unlisted)
 
 
 def find(
@@ -191,8 +208,10 @@ def find(
 def split(songs: Sequence[Song], held_out: float) -> tuple[tuple[Song, ...], tuple[Song, ...]]:
     """Divides songs into those to train on and those held out, the same way every time.
 
-    A song's side depends on its path below the folder that all share, so that neither order nor
-    the place of the collection matters. Both sides get a song where there are two.
+    The songs whose names have the smallest hashes are held out, so that neither their order nor
+    the place of the collection matters. What is added to a collection changes no other song's
+    place among the hashes: with a number, none that was trained on is ever held out later; with a
+    fraction, more are held out as there are more. Both sides get a song where there are two.
 
     Args:
       songs: all of them.
@@ -205,11 +224,10 @@ def split(songs: Sequence[Song], held_out: float) -> tuple[tuple[Song, ...], tup
         raise SongError(f"held_out={held_out}: give a fraction below 1, or a number of songs")
     wanted = int(held_out) if held_out >= 1 else round(held_out * len(songs))
     wanted = min(max(wanted, 1 if held_out else 0), max(len(songs) - 1, 0))
-    paths = [song.path for song in songs]
-    shared = len(os.path.commonprefix(paths).rpartition("/")[0])
 
     def drawn(index: int) -> tuple[bytes, int]:
-        return hashlib.sha256(paths[index][shared:].encode("utf-8", "replace")).digest(), index
+        name = "/" + (songs[index].name or os.path.basename(songs[index].path))
+        return hashlib.sha256(name.encode("utf-8", "replace")).digest(), index
 
     chosen = set(sorted(range(len(songs)), key=drawn)[:wanted])
     train = tuple(song for index, song in enumerate(songs) if index not in chosen)
@@ -262,6 +280,14 @@ def write_manifest(path: str | os.PathLike, songs: Iterable[Song]) -> None:
     manifest.write(path, rows)
 
 
+def _below(source: str, path: str) -> str:
+    """A song's path below a folder, or that of a list; "" for a source that is neither."""
+    if source.startswith(("tfds:", "band:")):
+        return ""
+    is_list = source.lower().endswith((".jsonl", ".csv"))
+    return os.path.relpath(path, (os.path.dirname(source) if is_list else source) or ".")
+
+
 def _measure(
     rows: Sequence[manifest.Row], left_out: list[tuple[str, str]], check: bool, threads: int
 ) -> list[Song]:
@@ -311,6 +337,10 @@ def _band(source: str, rate: int) -> pathlib.Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for half in folder.parent.glob(".songs*"):  # of those that were killed
+        with contextlib.suppress(FileNotFoundError):  # another process may clear away too
+            if time.time() - half.stat().st_mtime > _STALE:
+                shutil.rmtree(half, ignore_errors=True)
     log.info("rendering the band's songs into %s", folder)
     unfinished = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -320,7 +350,7 @@ def _band(source: str, rate: int) -> pathlib.Path:
             seconds=settings["seconds"],
             seed=settings["seed"],
             rate=settings["rate"],
-            save=wave.save,
+            save=_told(settings["songs"]),
             singer=settings["singer"],
         )
         unfinished.chmod(0o755)
@@ -331,6 +361,23 @@ def _band(source: str, rate: int) -> pathlib.Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def _told(count: int) -> Callable[[pathlib.Path, np.ndarray, int], None]:
+    """`wave.save` for so many songs, with a line in the log twice a minute."""
+    began = said = time.monotonic()
+    done = 0
+
+    def save(path: pathlib.Path, audio: np.ndarray, rate: int) -> None:
+        nonlocal said, done
+        wave.save(path, audio, rate)
+        done += 1
+        if time.monotonic() - said > _EVERY:
+            said = time.monotonic()
+            left = round((said - began) / done * (count - done))
+            log.info("rendered %d of %d songs, %d:%02d left", done, count, *divmod(left, 60))
+
+    return save
 
 
 def _kind(reason: str) -> str:

@@ -11,7 +11,6 @@ import functools
 import io
 import logging
 import math
-import mmap
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_jax.audio import mpeg
+from jukebox_jax.audio import containers, mpeg
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ _BLOCK = 1 << 20  # samples decoded at once while a whole file is checked
 _REACH = 512  # samples, at the lower of two rates, that a resampled sample can depend on
 _VORBIS_TAIL = 4  # seconds before the end from which seeks in Vorbis go astray, with room to spare
 _CONVERT = "convert it, for example with: ffmpeg -i FILE FILE.flac"
+_CUT = f"it is cut short, so fetch it again or {_CONVERT}"
 
 
 class AudioError(ValueError):
@@ -104,8 +104,8 @@ def load(
       f32[samples, channels], exactly as long as asked for.
 
     Raises:
-      AudioError: the file cannot be read, ends before the slice does, or holds samples there
-        that are not finite.
+      AudioError: the file cannot be read, holds less than it promises or no sample at the rate,
+        ends before the slice does, or holds samples there that are not finite.
     """
     with _open(path) as file:
         return cut(
@@ -144,11 +144,13 @@ def cut(
       f32[samples, channels].
 
     Raises:
-      AudioError: the sound is shorter than the slice, or is not finite there.
+      AudioError: the sound is shorter than the slice, is not finite there, or holds no sample.
     """
     if rate <= 0:
         raise AudioError(f"{name}: rate={rate} samples a second; give a positive one")
     total = whole.samples * rate // whole.rate
+    if samples is None and not total:
+        raise AudioError(f"{name}: holds no samples at {rate} Hz; remove it")
     length = total - start if samples is None else samples
     if start < 0 or length < 0 or start + length > total:
         raise AudioError(
@@ -176,12 +178,13 @@ def cut(
     return np.ascontiguousarray(audio, np.float32)
 
 
-def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
-    """Mixes channels to one.
+def mono(audio: np.ndarray, left: float = 0.5, *, name: str = "a sound") -> np.ndarray:
+    """Mixes channels to one; says so where they cancel and nothing is left.
 
     Args:
       audio: f32[samples, channels].
       left: share of the left of two channels; the right has the rest. More channels are averaged.
+      name: what the log calls the sound, once.
 
     Returns:
       f32[samples, 1].
@@ -191,7 +194,14 @@ def mono(audio: np.ndarray, left: float = 0.5) -> np.ndarray:
     mixed = np.float32(left) * audio[:, :1] + np.float32(1 - left) * audio[:, 1:2]
     if audio.shape[1] > 2:
         mixed = audio.mean(axis=1, keepdims=True)
+    if not mixed.any() and audio.any():
+        _say_cancelled(name)
     return mixed.astype(np.float32, copy=False)
+
+
+@functools.cache
+def _say_cancelled(name: str) -> None:
+    log.warning("%s: its channels cancel, and mixed to one they are silence", name)
 
 
 def save(
@@ -326,7 +336,7 @@ def _read(path: str | os.PathLike, file: Any, first: int, length: int) -> np.nda
             if file.subtype == "VORBIS":
                 before = max(0, min(first, file.frames - _VORBIS_TAIL * file.samplerate))
             elif file.format == "MP3":
-                small = _excerpt(path, first, length)
+                small = mpeg.part(path, first, length)
                 if small is not None:
                     with soundfile.SoundFile(io.BytesIO(small[0])) as part:
                         return part.read(small[1] + length, "float32", always_2d=True)[small[1] :]
@@ -339,32 +349,22 @@ def _read(path: str | os.PathLike, file: Any, first: int, length: int) -> np.nda
         ) from None
 
 
-def _excerpt(path: str | os.PathLike, first: int, length: int) -> tuple[bytes, int] | None:
-    status = os.stat(path)
-    frames = _frames(os.fspath(path), status.st_mtime_ns, status.st_size)
-    if frames is None:
-        return None
-    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return mpeg.excerpt(data, frames, first, length)  # type: ignore[arg-type]
-
-
-@functools.lru_cache(maxsize=64)
-def _frames(path: str, changed: int, size: int) -> mpeg.Frames | None:
-    """The frames of an mp3 as it was when it was last changed."""
-    with open(path, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return mpeg.find(data)  # type: ignore[arg-type]  # a memory map reads like bytes
-
-
 def _whole(path: str | os.PathLike, file: Any) -> Probe:
-    """What an open file promises; of an mp3, only what its frames agree with.
+    """What an open file promises, where it holds as much; of an mp3, what its frames agree with.
 
     A decoder trims its own delay and the encoder's padding, a few frames in all.
     """
     promised, rate = file.frames, file.samplerate
     if file.format != "MP3":
+        share, ended = containers.check(path)
+        if not ended:
+            raise AudioError(
+                f"{path}: ends after {promised / rate:.2f} s without the end of its stream; {_CUT}"
+            )
+        if promised * (1 - share) > share * rate / 100:  # a hundredth of a second
+            _refuse_shorter(path, promised, round(promised / share), rate)
         return Probe(promised, rate, file.channels)
-    status = os.stat(path)
-    frames = _frames(os.fspath(path), status.st_mtime_ns, status.st_size)
+    frames = mpeg.frames(path)
     if frames is None:
         raise AudioError(f"{path}: holds no mp3 frames that can be counted; {_CONVERT}")
     if promised > frames.samples + 2 * frames.frame:
@@ -381,8 +381,7 @@ def _whole(path: str | os.PathLike, file: Any) -> Probe:
 
 def _refuse_shorter(name: str | os.PathLike, got: int, promised: int, rate: int) -> None:
     raise AudioError(
-        f"{name}: promises {promised / rate:.2f} s but ends after {got / rate:.2f} s; it is cut "
-        f"short, so fetch it again or {_CONVERT}"
+        f"{name}: promises {promised / rate:.2f} s but ends after {got / rate:.2f} s; {_CUT}"
     )
 
 

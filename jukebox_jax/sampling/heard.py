@@ -4,6 +4,7 @@ Knows which songs a prior was not trained on, and how a song's file becomes code
 sampled here.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from jukebox_jax.audio import wave
 from jukebox_jax.audio.song import Song, SongError
 from jukebox_jax.models import Jukebox, Stage
 from jukebox_jax.sampling import compose
+
+log = logging.getLogger(__name__)
 
 
 def held_out(stage: Stage, source: str = "", share: float | None = None) -> tuple[Song, ...]:
@@ -45,7 +48,7 @@ def held_out(stage: Stage, source: str = "", share: float | None = None) -> tupl
 def listen(
     jukebox: Jukebox, songs: Sequence[Song], seconds: float | None = None, *, grid: float = 0.0
 ) -> Iterator[tuple[Song, tuple[np.ndarray, ...]]]:
-    """Encodes songs, one after the other.
+    """Encodes songs, one after the other; those that cannot be are logged and left out.
 
     Args:
       jukebox: the stages; the VQ-VAE is used.
@@ -58,22 +61,29 @@ def listen(
       A song, and its codes of all levels, i32[1, length], finest first.
 
     Raises:
-      AudioError: a file cannot be read.
-      SongError: a song is shorter than one code of the top level.
+      SongError: none of the songs can be read and is as long as a code of the top level.
     """
+    top, count, reason = jukebox.hops[-1], 0, ""
     for song in songs:
-        sound = load(song, jukebox.rate, seconds)
-        if len(sound) < jukebox.hops[-1]:
-            raise SongError(f"{song.path}: {len(sound)} samples are less than one code")
-        length, top = len(sound), jukebox.hops[-1]
+        try:
+            sound = load(song, jukebox.rate, seconds)
+            if len(sound) < top:
+                raise SongError(f"{song.path}: {len(sound)} samples are less than one code")
+        except (wave.AudioError, SongError) as error:
+            log.warning("%s; left out", error)
+            reason = str(error)
+            continue
+        length = len(sound)
         if grid:
             sound = np.pad(sound, ((0, -length % max(1, round(grid * jukebox.rate))), (0, 0)))
         codes = compose.prime(jukebox, sound[None])
-        kept = length // top * top
+        kept, count = length // top * top, count + 1
         yield (
             song,
             tuple(one[:, : kept // hop] for one, hop in zip(codes, jukebox.hops, strict=True)),
         )
+    if songs and not count:
+        raise SongError(f"none of {len(songs)} songs can be measured; the last: {reason}")
 
 
 def load(song: Song, rate: int, seconds: float | None = None) -> np.ndarray:
@@ -88,4 +98,4 @@ def load(song: Song, rate: int, seconds: float | None = None) -> np.ndarray:
         sound = dataset.load(song, rate)
     else:
         sound = wave.load(song.path, rate)
-    return wave.mono(sound)[: None if seconds is None else round(seconds * rate)]
+    return wave.mono(sound, name=song.path)[: None if seconds is None else round(seconds * rate)]
