@@ -94,7 +94,7 @@ def choose(found: Stages, **given: Any) -> dict[str, Any]:
     names = {
         field.name: field.choices[0]
         for field in found.fields
-        if field.kind == "names" and field.needed and field.choices and not given.get(field.name)
+        if field.needed and field.choices and not given.get(field.name)
     }
     told = stages.labels(found.fields, {**given, **names})
     print(", ".join(f"{name}: {value}" for name, value in told.items()) or "no labels")

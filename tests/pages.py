@@ -8,7 +8,7 @@ import numpy as np
 
 from jukebox_jax.audio import wave
 from jukebox_jax.prior.lyrics import Lyric
-from jukebox_jax.sampling import alignment, session
+from jukebox_jax.sampling import alignment, session, timings
 
 RATE, HOPS, SECONDS = 8000, (8, 32, 128), 4.0
 HOSTILE = "</script><img src=x onerror=\"document.title='broken into'\"><script>alert(1)</script>"
@@ -47,6 +47,12 @@ def recording(folder: pathlib.Path, songs: int = 2, **changes: Any) -> pathlib.P
         for number in range(songs):
             file = folder / f"level_{level}" / f"item_{number}.wav"
             wave.save(file, tone(220 * (1 + number), 0.4 / (1 + level), level), RATE)
+    took = [
+        {"level": level, "codes": songs * lengths[level], "seconds": 1234.5, "drawing": 100.0,
+         "partly": False}
+        for level in reversed(lengths)
+    ]  # fmt: skip
+    session.write_text(folder / timings.TIMINGS, json.dumps(took))
     alignment.write(folder / "level_2" / "item_0.json", LYRIC)
     return folder
 

@@ -47,6 +47,12 @@ def test_verdicts_follow_the_songs() -> None:
     assert list(mixed.values()) == ["not shown"]
 
 
+def test_one_song_shows_nothing_of_others() -> None:
+    both = result("full", [-9.0]), result("without_spectral_loss", [-9.0])
+    assert set(verdicts(*both).values()) == {"not shown"}
+    assert " to " not in ablation.table(both)[1]
+
+
 def test_restarts_are_judged_by_entropy_too() -> None:
     full = result("full", [-10.0, -20.0], entropy=6.5)
     without = result("without_restarts", [-10.0, -20.0], entropy=2.0)

@@ -3,6 +3,8 @@
 import pathlib
 import xml.etree.ElementTree as ElementTree
 
+import browser
+
 from jukebox_jax.evaluation import page
 from jukebox_jax.evaluation.figures import Figure
 
@@ -22,6 +24,19 @@ def test_the_page_says_what_the_figures_say(tmp_path: pathlib.Path) -> None:
         assert said in text, said
     assert text.count("<svg") == 1 and text.count("<h2>") == 3
     assert "http" not in text and "src=" not in text
+
+
+def test_it_fits_a_phone(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "page.html"
+    long = Figure("bits", "level 0: " + "a code " * 9, 4123.0, "bits", 3.0, 5000.0, 8, "note " * 9)
+    about = {"vqvae": "/a/long/path/without/any/place/to/break/it" * 3, "seed": 0}
+    page.write(file, [long, *FIGURES], about, {"labels": "x" * 80})
+    with (
+        browser.chromium() as one,
+        browser.opened(one, file.as_uri(), width=320, is_mobile=True) as shown,
+    ):
+        assert browser.overflow(shown) == 0
+        assert shown.evaluate("innerWidth") == 320
 
 
 def test_intervals_lie_where_their_values_say() -> None:

@@ -10,7 +10,7 @@ from jukebox_jax.audio.song import Song
 from jukebox_jax.evaluation import signals
 from jukebox_jax.evaluation.signals import With, Without
 from jukebox_jax.evaluation.subject import Subject
-from jukebox_jax.prior.conditioning import Curve, Events, Label
+from jukebox_jax.prior.conditioning import Beats, Curve, Events, Label, Track
 from jukebox_jax.sampling.compose import Recording
 
 EVEN = {"loudness": -20.0, "tempo": 100.0, "brightness": 500.0, "onsets": 1.0}
@@ -37,6 +37,7 @@ def test_requests_differ_most_in_how_songs_sound() -> None:
     mood = signals.contrast("mood", Label(4), songs, heard_as)
     assert mood is not None
     assert (mood.low, mood.high, mood.feature, mood.real) == ("calm", "wild", "onsets", 1.0)
+    assert signals.contrast("mood", Track(4), songs, heard_as) == mood
     dynamics = signals.contrast("dynamics", Curve(0, 1, 4), songs, heard_as)
     assert dynamics is not None
     assert dynamics.feature == "loudness" and dynamics.low < 0.31 and dynamics.high > 0.8
@@ -55,6 +56,15 @@ def test_too_few_or_all_alike_make_no_request() -> None:
     assert signals.contrast("key", Label(4), songs, heard_as) is None
     alike = [dataclasses.replace(song, labels={"tempo": 90}) for song in labelled()[0]]
     assert signals.contrast("tempo", Curve(60, 200, 4), alike, labelled(12)[1]) is None
+
+
+def test_what_cannot_be_contrasted_is_named() -> None:
+    (stage,) = singing.jukebox().priors
+    assert stage is not None
+    told = dataclasses.replace(stage, model=stage.model.clone(signals=(("beats", Beats()),)))
+    box = type(singing.jukebox())(singing.jukebox().vqvae, (told,))
+    with pytest.raises(ValueError, match=r"Label, Track, Curve or Events .* has beats \(Beats\)"):
+        signals.signals(Subject(box, ()))
 
 
 @pytest.mark.parametrize(

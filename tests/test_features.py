@@ -138,6 +138,9 @@ def test_less_is_computed_for_lower_layers() -> None:
     ("wrong", "said"),
     [
         (dict(layers=(5,)), "layers 1 to 4"),
+        (dict(layers=5), "layers 1 to 4"),
+        (dict(layers="12"), "layers='12': give a whole number or several"),
+        (dict(layers=1.5), "layers=1.5: give a whole number or several"),
         (dict(level=1), "no prior of level 1: loaded are those of levels"),
         (dict(pool="max"), "pool='max'"),
         (dict(pool=0.001), "pool=0.001 s is shorter than a code: give 0.025"),
@@ -151,3 +154,21 @@ def test_what_does_not_fit_is_told(wrong: dict[str, Any], said: str) -> None:
         features(box(), sound(40), **wrong)
     with pytest.raises(ValueError, match="mixed to mono"):
         features(box(), sound(40)[..., 0])
+
+
+def test_what_is_no_sound_is_told() -> None:
+    whole = (sound(40) * 32767).astype(np.int16)
+    gap = np.where(np.arange(40)[None, :, None] == 20, np.nan, sound(40))
+    plan = analysis.prepare(box(), 1)
+    for wrong, said in ((whole, "audio of int16: .* divide by 32768"), (gap, "are not finite")):
+        with pytest.raises(ValueError, match=said):
+            features(box(), wrong)
+        with pytest.raises(ValueError, match=said):
+            list(analysis.stream(plan, [(wrong[0], None)]))
+
+
+def test_numbers_may_come_from_numpy() -> None:
+    wanted = analysis.prepare(box(), (3,), pool=0.5)
+    for layers in (3, np.int64(3), np.array([3])):
+        plan = analysis.prepare(box(), layers, pool=np.float32(0.5))
+        assert plan.layers == wanted.layers and plan.segments == wanted.segments

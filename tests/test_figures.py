@@ -28,6 +28,12 @@ def test_songs_without_values_do_not_count() -> None:
     assert math.isnan(nothing.value) and nothing.low is None
 
 
+def test_one_song_has_no_interval() -> None:
+    one = figures.of_songs("m", "n", [np.array([1.0, 3.0])])
+    assert (one.value, one.low, one.high, one.songs) == (2.0, None, None, 1)
+    assert figures.table([one])[1].split() == ["m", "n", "2", "1"]
+
+
 def test_the_table_and_the_file(tmp_path: pathlib.Path) -> None:
     rows = [
         Figure("alignment", "off by", 0.123456, "s", 0.1, 0.2, 9, "layer 3"),

@@ -104,6 +104,24 @@ def test_beats_are_in_time_with_their_own_song(band: list) -> None:
     assert labels._in_time([(sound, {}) for sound, _ in band[:2]], RATE, "songs") == []
 
 
+@pytest.mark.parametrize(
+    ("beats", "told"),
+    [
+        (120, [0, 0.5, 1, 1.5]),
+        ("120", [0, 0.5, 1, 1.5]),
+        ({"tempo": 120, "metre": 4, "start": 0.25}, [0.25, 0.75, 1.25, 1.75]),
+        ([0.5, 1, 1.5], [0, 0.5, 1, 1.5]),  # the pulse goes on
+        ([[0.1, 1], [0.9, 2], [1.3, 3]], [0.1, 0.9, 1.3, 1.7]),
+        ([0.5], []),
+    ],
+)
+def test_beats_are_read_in_each_form(beats: object, told: list[float]) -> None:
+    np.testing.assert_allclose(labels.beats_of({"beats": beats}, 2.0), told, atol=2e-3)
+    sounds = [(np.zeros(2 * RATE, np.float32), {"beats": beats})] * 2
+    (figure,) = labels._in_time(sounds, RATE, "songs")
+    assert figure.value == 0 and figure.songs == 2
+
+
 def test_the_f_measure_counts_each_beat_once() -> None:
     told = np.arange(1.0, 5.0)
     assert labels.f_measure(told + 0.06, told) == 1 and labels.f_measure(told + 0.08, told) == 0

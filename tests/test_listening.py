@@ -51,6 +51,25 @@ def test_scores_and_takes_are_told(tmp_path: pathlib.Path) -> None:
     assert data["take"] == "pick of ../all: songs [4, 2]"
 
 
+@pytest.mark.parametrize(
+    ("kind", "attends"), [("lyrics", True), ("lyrics_prefix", True), ("sung", False), ("", False)]
+)
+def test_an_alignment_is_advised_where_a_prior_attends_to_lyrics(
+    tmp_path: pathlib.Path, kind: str, attends: bool
+) -> None:
+    folder = pages.recording(tmp_path / "out", 1)
+    prior = tmp_path / "level_0"
+    if kind:
+        prior.mkdir()
+        config = {"signals": {"artist": {"kind": "label"}, "lyrics": {"kind": kind}}}
+        (prior / "config.json").write_text(json.dumps(config))
+    said = json.loads((folder / "settings.json").read_text())
+    for priors in ([str(prior), "-"], f"{prior},-"):
+        said["config"]["priors"] = priors
+        (folder / "settings.json").write_text(json.dumps(said))
+        assert shown(folder)["attends"] is attends
+
+
 def test_what_cannot_be_read_is_left_out(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,5 +108,5 @@ def test_half_a_session_is_shown_and_an_empty_one_is_not(tmp_path: pathlib.Path)
         shown(folder)
     pages.recording(tmp_path / "out", 1)
     (folder / "settings.json").write_text('{"config": {}, "songs": []}')
-    with pytest.raises(ValueError, match="says nothing of samples, rate, hops"):
+    with pytest.raises(ValueError, match="does not say 'samples'"):
         shown(folder)

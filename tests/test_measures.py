@@ -29,6 +29,19 @@ def test_what_is_refused_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> 
         measures.take(subject, ["a"])
 
 
+def test_a_mistake_in_one_loses_nothing_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(subject: Subject) -> list[Figure]:
+        raise IndexError("too many indices")
+
+    made = {"a": lambda subject: [Figure("a", "x", 1.0)], "b": fail}
+    monkeypatch.setattr(measures, "MEASURES", made)
+    found, refused = measures.take(Subject(singing.jukebox(), ()), ["a", "b"])
+    assert len(found) == 1 and refused == {"b": "IndexError: too many indices"}
+    assert "Traceback" in caplog.text
+
+
 def test_unknown_ones_are_told() -> None:
     with pytest.raises(ValueError, match="measure 'lyrcs' is unknown; known: reconstruc"):
         measures.names(["alignment", "lyrcs"])

@@ -50,6 +50,13 @@ def test_stages_are_told_of_and_chosen_for(
     assert notebook.choose(found, artist="eve", seed=3) == {"artist": "eve", "seed": 3}
 
 
+def test_the_stages_that_come_along_need_no_choice(capsys: pytest.CaptureFixture) -> None:
+    found = stages.found("")
+    told = notebook.choose(found, artist="", genre="electro", lyrics="", beats=120)
+    assert told == {"artist": "Iron Lantern", "genre": "electro", "beats": 120}
+    assert list(notebook.choose(found)) == ["artist", "genre"]
+
+
 def test_a_song_without_words_has_no_attention(tmp_path: pathlib.Path) -> None:
     assert notebook.attention_over_lyrics(counting.jukebox(), notebook.Song("", 0), []) is None
 

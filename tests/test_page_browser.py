@@ -141,8 +141,9 @@ def test_choice_is_kept_and_becomes_a_command(chromium: Any, listening: str) -> 
         browser.until(page, "document.getElementById('said').textContent.length > 5")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (320, "dark")]
+)
 def test_it_fits_and_can_be_read(chromium: Any, listening: str, width: int, scheme: str) -> None:
     with browser.opened(chromium, listening, width=width, color_scheme=scheme) as page:
         assert browser.overflow(page) == 0
@@ -150,11 +151,24 @@ def test_it_fits_and_can_be_read(chromium: Any, listening: str, width: int, sche
             one.evaluate("one => { one.open = true; }")
         page.get_by_role("button", name="Choose song 1").click()
         assert browser.overflow(page) == 0
+        for box in (one.bounding_box() for one in page.locator("details").all()):
+            assert box["x"] >= 16 and box["x"] + box["width"] <= width - 16
         play = page.get_by_role("button", name="Play", exact=True).bounding_box()
         assert play["x"] >= 0 and play["x"] + play["width"] <= width and play["height"] >= 44
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         shade = int(paper.split("(")[1].split(",")[0])
         assert (shade > 200) == (scheme == "light")
+
+
+def test_what_is_told_of_words_and_times_is_so(
+    chromium: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = pages.recording(tmp_path_factory.mktemp("plain") / "out", 2, lyrics="plain words")
+    with browser.opened(chromium, pages_.write(folder).as_uri()) as page:
+        page.locator("#song-1 .open").click()
+        assert page.locator("#untimed").inner_text() == "When each word is sung is not known."
+        cells = page.locator("#timings tbody tr").first.locator("td").all_inner_texts()
+        assert cells == ["1235 s", "62.5", "5"]  # 500 codes, drawn in 100 s
 
 
 def test_what_people_wrote_is_text(chromium: Any, listening: str) -> None:

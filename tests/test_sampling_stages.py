@@ -88,6 +88,12 @@ def test_other_signals_are_numbers_and_values(tmp_path: pathlib.Path) -> None:
     assert fields["beats"] == Field("beats", "beats")
 
 
+def test_names_that_may_change_come_first_too() -> None:
+    fields = stages.found("").fields  # the artist and the genre are tracks
+    assert [field.name for field in fields[:2]] == ["artist", "genre"]
+    assert fields[0].kind == "values" and fields[0].choices[0] == "Iron Lantern"
+
+
 def test_labels_leave_out_what_is_empty_and_ask_for_what_is_needed() -> None:
     fields = (
         Field("artist", "names", ("ada",), needed=True),

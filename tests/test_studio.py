@@ -112,6 +112,8 @@ def test_what_cannot_be_is_refused_and_makes_nothing(studio: Studio) -> None:
         (first, "pick", [], {}, "no song is chosen"),
         (first, "branch", [0, 1], {"seconds": 2.0, "count": 3}, "6 songs side by side"),
         (first, "pick", [0], {"down_to": 2}, "nothing is left to draw"),
+        (first, "excerpt", [0], {"start": 0.0, "end": None}, "To second is empty: give"),
+        (first, "branch", [0], {"seconds": None, "count": 1}, "Keep up to second is empty"),
     ):
         with pytest.raises(ValueError, match=message):
             studio.derive(name, operation, songs, **given)

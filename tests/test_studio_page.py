@@ -19,6 +19,9 @@ from jukebox_jax.sampling import session, stages
 
 pytest.importorskip("gradio", reason="Gradio is missing: install the extra `studio`")
 
+from jukebox_jax.studio import page as page_  # noqa: E402
+from jukebox_jax.studio.studio import Studio  # noqa: E402
+
 ROOT = pathlib.Path(__file__).parent.parent
 RATE = 4000  # which a browser plays; the codes do not mind
 
@@ -172,7 +175,7 @@ def test_the_page_fits_its_window_and_says_what_is_wrong(
     asked = {**config, "songs": songs, "seconds": 0.1, "levels": [2]}
     session.run(asked, tmp_path / "runs" / "001 candidates")
     with opened(tmp_path, "--host=0.0.0.0") as (url, said):
-        for width in (390, 1280):
+        for width in (320, 1280):
             with browser.opened(chromium, url, width=width, allowed=(url,)) as page:
                 wait_for(page, "001 candidates", 30)
                 hear(page, 0.1, 0.1)
@@ -185,6 +188,38 @@ def test_the_page_fits_its_window_and_says_what_is_wrong(
                 assert browser.overflow(page) <= 0
     assert "asks for no password" in "".join(said)
     assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_the_form_begins_with_names_and_can_be_sent_as_it_is(tmp_path: pathlib.Path) -> None:
+    """That of the stages that come along, whose artist and genre may change during a song."""
+    found = stages.found("")
+    studio = Studio(found, tmp_path)
+    form = [page_._input(field, studio) for field in found.fields]
+    assert [one.label for one in form[:2]] == ["Artist", "Genre"]
+    assert all(one.allow_custom_value and one.value == one.choices[0][1] for one in form[:2])
+    filled = {field.name: one.value for field, one in zip(found.fields, form, strict=True)}
+    assert stages.labels(found.fields, filled)["artist"] == "Iron Lantern"
+
+
+def test_the_best_song_is_chosen_once_it_is_known(tmp_path: pathlib.Path) -> None:
+    """Unless somebody has chosen meanwhile."""
+    studio = Studio(stages.Stages("vqvae", ("prior",), 80, (8,)), tmp_path)
+    folder = tmp_path / "001 candidates"
+    folder.mkdir()
+    config = {"vqvae": "v", "priors": ["a"], "levels": [0]}
+    said = {"config": config, "songs": [{}, {}], "samples": 320, "rate": 80, "hops": [8]}
+    (folder / "settings.json").write_text(json.dumps(said))
+
+    def looked(before: dict, touched: str = "") -> tuple[Any, dict]:
+        shown = page_._refresh(studio, folder.name, before, touched)
+        return shown[3].get("value"), shown[-1]
+
+    first, seen = looked({})
+    assert first == [0] and looked(seen)[0] is None
+    (folder / "scores.json").write_text('[{"song": 1}, {"song": 0}]')
+    assert looked(seen, folder.name)[0] is None
+    first, seen = looked(seen, "another")
+    assert first == [1] and looked(seen)[0] is None
 
 
 def test_mistakes_are_one_line(home: pathlib.Path, tmp_path: pathlib.Path) -> None:

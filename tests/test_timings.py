@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 
 from jukebox_jax.sampling import timings
 from jukebox_jax.sampling.plan import UNKNOWN
@@ -24,6 +25,22 @@ def test_levels_that_were_drawn_are_noted(tmp_path: pathlib.Path) -> None:
         (1, 32, True),
     ]
     assert all(row["seconds"] >= 0 for row in rows)
+
+
+def test_drawing_ends_with_the_last_window(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 12.0, 13.5, 20.0])  # begun, two windows, sounds written
+    monkeypatch.setattr(timings.time, "monotonic", lambda: next(clock))
+    level = timings.Timings(tmp_path, False, [None])
+    level.window(0)
+    level.window(0)
+    level.level(0, np.zeros((1, 8), np.int32))
+    (row,) = timings.read(tmp_path)
+    assert (row["drawing"], row["seconds"]) == (3.5, 10.0)
+    file = tmp_path / timings.TIMINGS
+    file.write_text(file.read_text().replace('"drawing": 3.5, ', ""))  # as older ones are
+    assert timings.read(tmp_path) == [{**row, "drawing": None}]
 
 
 def test_a_file_that_is_none_says_nothing(tmp_path: pathlib.Path) -> None:

@@ -57,6 +57,16 @@ def test_pieces_equal_the_whole(name: str) -> None:
     np.testing.assert_allclose(again, whole, atol=1e-6)
 
 
+def test_whole_numbers_are_no_sound() -> None:
+    model = model_of()
+    audio = sound(model, 1)
+    weights = weights_of(model, audio)
+    whole = (audio * 32767).astype(np.int16)
+    for encode in (vqvae.encode, vqvae.encode_long, jax.jit(vqvae.encode, static_argnums=0)):
+        with pytest.raises(ValueError, match="audio of int16: give float32; .* by 32768"):
+            encode(model, weights, whole)
+
+
 def test_pieces_compile_once() -> None:
     model = model_of()
     audio = sound(model, 200)

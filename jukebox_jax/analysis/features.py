@@ -9,6 +9,7 @@ highest that is asked for are on the device, see `prior.depth`. Nothing here kno
 import dataclasses
 import functools
 import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ def features(
     jukebox: Jukebox,
     audio: np.ndarray,
     *,
-    layers: Sequence[int] = (),
+    layers: int | Sequence[int] = (),
     level: int | None = None,
     pool: str | float | None = "mean",
     labels: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
@@ -47,8 +48,9 @@ def features(
         with `Stage.load(directory, layers=...)` serves those layers at a fraction of the memory.
       audio: f32[songs, samples, 1] in [-1, 1], of any length: shorter than the prior's context it
         is filled up with silence, of which nothing enters the pooling.
-      layers: which, counted from 1: layer k is what k layers have made of the codes. By default
-        the middle one, which served best in published comparisons with the 5B prior.
+      layers: which, one or several, counted from 1: layer k is what k layers have made of the
+        codes. By default the middle one, which served best in published comparisons with the 5B
+        prior.
       level: whose prior; by default the highest that has one.
       pool: "mean" over a song; a number for means over stretches of so many seconds; None for a
         vector a code.
@@ -69,6 +71,7 @@ def features(
         raise ValueError(
             f"audio of shape {np.shape(audio)}: give f32[songs, samples, 1], mixed to mono"
         )
+    audio = _sound(audio)
     each = labels if isinstance(labels, Sequence) else [labels] * len(audio)
     if len(each) != len(audio):
         raise ValueError(f"labels of {len(each)} songs for {len(audio)}: give one for each, or one")
@@ -131,7 +134,7 @@ class Plan:
 
 def prepare(
     jukebox: Jukebox,
-    layers: Sequence[int] = (),
+    layers: int | Sequence[int] = (),
     level: int | None = None,
     pool: str | float | None = "mean",
     overlap: float = 0.0,
@@ -150,16 +153,16 @@ def prepare(
     stage = jukebox.priors[level]
     assert stage is not None
     if pool not in ("mean", None) and not (
-        isinstance(pool, (int, float)) and 0 < pool < math.inf and not isinstance(pool, bool)
+        isinstance(pool, numbers.Real) and 0 < pool < math.inf and not isinstance(pool, bool)
     ):
         raise ValueError(f'pool={pool!r}: give "mean", None or a number of seconds')
-    if isinstance(pool, (int, float)) and pool * jukebox.rate < jukebox.hops[level]:
+    if isinstance(pool, numbers.Real) and pool * jukebox.rate < jukebox.hops[level]:
         least = jukebox.hops[level] / jukebox.rate
         raise ValueError(f"pool={pool} s is shorter than a code: give {least:.4g} or more, or None")
     if not 0 <= overlap < 1 or batch < 1:
         raise ValueError(f"overlap={overlap}, batch={batch}: give a part below 1, and 1 or more")
     count = len(transformer.patterns(stage.model.layout))
-    layers = tuple(sorted(set(layers))) or (max(1, count // 2),)
+    layers = tuple(sorted(set(_whole(layers)))) or (max(1, count // 2),)
     model = depth.cut(stage.model, layers)
     params = jax.device_put(depth.restack(stage.model, stage.weights, layers))
     found = next((one for _, one in model.signals if isinstance(one, Codes)), None)
@@ -200,7 +203,7 @@ def stream(
     open_songs: list[_Pooled] = []
     waiting: list[_Window] = []
     for audio, labels in sounds:
-        windows, pooled = _windows(plan, np.asarray(audio, np.float32), labels or {})
+        windows, pooled = _windows(plan, _sound(audio), labels or {})
         open_songs.append(pooled)
         waiting += windows
         while len(waiting) >= plan.batch:
@@ -212,6 +215,27 @@ def stream(
         _compute(plan, waiting)
     for pooled in open_songs:
         yield pooled.result()
+
+
+def _sound(audio: np.ndarray) -> np.ndarray:
+    """The same as float32, if it can be a sound."""
+    audio = np.asarray(audio)
+    if not jnp.issubdtype(audio.dtype, jnp.floating):
+        raise ValueError(
+            f"audio of {audio.dtype}: give float32; samples of 16 bits divide by 32768, to lie in "
+            "-1 to 1"
+        )
+    if not np.isfinite(audio).all():
+        raise ValueError("audio holds samples that are not finite: give numbers in -1 to 1")
+    return audio.astype(np.float32, copy=False)
+
+
+def _whole(layers: int | Sequence[int]) -> list[int]:
+    """Numbers of layers, one or several."""
+    several: Sequence[Any] = layers if isinstance(layers, Iterable) else [layers]
+    if not all(isinstance(one, numbers.Integral) for one in several):
+        raise ValueError(f"layers={layers!r}: give a whole number or several, as (12, 24)")
+    return [int(one) for one in several]
 
 
 class _Pooled:

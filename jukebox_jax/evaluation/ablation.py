@@ -170,7 +170,7 @@ def table(results: Sequence[Result]) -> list[str]:
                     one.name,
                     str(level),
                     f"{whole.value:.2f} dB",
-                    f"{whole.low:.2f} to {whole.high:.2f}",
+                    "" if whole.low is None else f"{whole.low:.2f} to {whole.high:.2f}",
                     f"{np.nanmean(way['waveform error']):.2f} dB",
                     f"{np.nanmean(way['mel distance']):.2f} dB",
                     entropy,
@@ -207,7 +207,9 @@ def _claimed(claim: Claim, better: Result, worse: Result, level: int) -> Figure:
     title = f"{claim.title}: {claim.better} over {claim.worse}, level {level}"
     figure = figures.of_songs("paper", title, [np.array([one]) for one in apart], unit=unit)
     low, high = figure.low or 0.0, figure.high or 0.0
-    if claim.alike:
+    if figure.low is None:  # one song says nothing of others
+        verdict = "not shown"
+    elif claim.alike:
         verdict = "as in the paper" if -_ALIKE < low <= high < _ALIKE else "not alike here"
     elif low > 0:
         verdict = "as in the paper"

@@ -56,7 +56,7 @@ def of_songs(
     unit: str = "",
     note: str = "",
 ) -> Figure:
-    """A statistic of values that come in songs, with its interval.
+    """A statistic of values that come in songs, with its interval if there are two or more.
 
     Args:
       measure: see `Figure`, as the others.
@@ -72,7 +72,7 @@ def of_songs(
     groups = [one for one in groups if len(one)]
     if not groups:
         return Figure(measure, name, math.nan, unit, note=note)
-    low, high = interval(groups, statistic)
+    low, high = interval(groups, statistic) if len(groups) > 1 else (None, None)
     value = float(statistic(np.concatenate(groups)))
     return Figure(measure, name, value, unit, low, high, len(groups), note)
 

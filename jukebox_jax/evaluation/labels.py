@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from jukebox_jax.audio import measure
+from jukebox_jax.audio.song import Song, Span
 from jukebox_jax.evaluation import classifier, figures, fresh, progress, traits, vowels, words
 from jukebox_jax.evaluation.drawn import apart
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
+from jukebox_jax.prior.conditioning import Beats
 from jukebox_jax.sampling import compose
 
 TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
@@ -30,6 +32,8 @@ TRAITS: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] = {
 _TEST = 48  # songs that the classifiers are tested on
 _SHORTEST = 2.0  # seconds of sampled songs in which a rhythm can be heard
 _NEAR = 0.07  # seconds within which a beat counts as found, as is usual
+_GRID = 1000  # moments a second at which a label of beats is read
+_ANY_BAR = 1 << 20  # beats: a bar that long is none
 
 
 def labels(subject: Subject) -> list[Figure]:
@@ -124,18 +128,32 @@ def _judged(
 
 def _in_time(songs: Heard, rate: int, title: str) -> list[Figure]:
     """How well the beats that are heard are those of the labels, where songs have any."""
-    told = [np.array(labels["beats"])[:, 0] for _, labels in songs if labels.get("beats")]
+    told = [beats_of(labels, len(sound) / rate) for sound, labels in songs if labels.get("beats")]
     if len(told) < len(songs) or len(songs) < 2:
         return []
     scores: list[np.ndarray] = []
     others: list[float] = []
     for index, (sound, _) in enumerate(songs):
         heard = np.array(measure.beats(sound[:, None], rate) or [])
-        own, other = (beats[beats < len(sound) / rate] for beats in (told[index], told[index - 1]))
-        scores.append(np.array([f_measure(heard, own)]))
-        others.append(f_measure(heard, other))
+        scores.append(np.array([f_measure(heard, told[index])]))
+        others.append(f_measure(heard, told[index - 1]))
     note = f"{np.mean(others):.2f} against another song's; within {1000 * _NEAR:.0f} ms, of 1"
     return [figures.of_songs("labels", f"beats, F-measure: {title}", scores, note=note)]
+
+
+def beats_of(labels: Mapping[str, Any], seconds: float) -> np.ndarray:
+    """The beats that a song's label asks for up to a time, f64[count] in ascending seconds.
+
+    They are read as a prior is told of them, in whatever form: listed, or as a tempo.
+
+    Raises:
+      LabelError: beats that cannot be read.
+    """
+    count = int(seconds * _GRID)
+    halves = Beats(bins=2, most=_ANY_BAR, rate=_GRID).encode(
+        "beats", Song("", count, labels, _GRID), Span(-1, count + 1, count), count + 1, None, False
+    )
+    return np.flatnonzero(np.diff((halves - 1) % 2) < 0) / _GRID
 
 
 def f_measure(heard: np.ndarray, told: np.ndarray) -> float:

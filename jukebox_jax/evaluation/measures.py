@@ -47,7 +47,8 @@ def take(subject: Subject, asked: Sequence[str]) -> tuple[list[Figure], dict[str
       asked: names of measures.
 
     Returns:
-      The figures, and the measures that the stages or the songs do not allow, with the reason.
+      The figures, and the measures that could not be taken, with the reason: that the stages or
+      the songs do not allow them, or an error, which is logged with its traceback.
 
     Raises:
       ValueError: an unknown measure, or none of them could be taken.
@@ -62,6 +63,10 @@ def take(subject: Subject, asked: Sequence[str]) -> tuple[list[Figure], dict[str
             found += MEASURES[name](subject)
         except ValueError as error:
             refused[name] = " ".join(str(error).split())
+            continue
+        except Exception as error:  # ours to mend: all of it goes to the log, what is there stays
+            refused[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            log.exception("%s", name)
             continue
         log.info("%s: measured in %s", name, progress.clock(time.monotonic() - begun))
     if not found:

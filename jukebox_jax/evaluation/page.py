@@ -17,8 +17,11 @@ h2 { margin-top: 2em; border-bottom: 1px solid #ccc }
 table { border-collapse: collapse; width: 100%; font-size: 14px }
 th, td { text-align: left; padding: .25em .8em .25em 0; vertical-align: top }
 tr + tr td { border-top: 1px solid #eee }
+td { overflow-wrap: anywhere }
+td:first-child { min-width: 6em }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums }
-svg { width: 100%; height: auto; margin: .5em 0 1.5em }
+.wide { overflow-x: auto }
+svg { display: block; width: 100%; min-width: 40em; height: auto; margin: .5em 0 1.5em }
 .note { color: #777 }
 """
 _WIDTH, _ROW, _LEFT, _RIGHT = 900, 22, 380, 90  # of a drawing, in its own units
@@ -54,8 +57,9 @@ def render(figures: Iterable[Figure], about: Mapping[str, Any], refused: Mapping
         parts += ["<h2>not measured</h2>", _table(list(refused.items()))]
     body = "\n".join(parts)
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Evaluation</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 
@@ -73,8 +77,8 @@ def _measure(figures: Sequence[Figure]) -> list[str]:
     for one in figures:
         if one.low is not None and math.isfinite(one.value):
             alike.setdefault(one.unit, []).append(one)
-    drawn = [drawing(some) for some in alike.values() if len(some) > 1]
-    return [f"<table>{''.join(rows)}</table>", *drawn]
+    drawn = [_wide(drawing(some)) for some in alike.values() if len(some) > 1]
+    return [_wide(f"<table>{''.join(rows)}</table>"), *drawn]
 
 
 def drawing(figures: Sequence[Figure]) -> str:
@@ -113,7 +117,12 @@ def drawing(figures: Sequence[Figure]) -> str:
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:
     cells = (f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in rows)
-    return f"<table>{''.join(cells)}</table>"
+    return _wide(f"<table>{''.join(cells)}</table>")
+
+
+def _wide(part: str) -> str:
+    """A part that is moved sideways where the window is narrower."""
+    return f'<div class="wide">{part}</div>'
 
 
 def _text(value: str) -> str:

@@ -17,7 +17,7 @@ from jukebox_jax.evaluation import figures, sound
 from jukebox_jax.evaluation.figures import Figure
 from jukebox_jax.evaluation.subject import Subject
 from jukebox_jax.prior import schedule, timeline
-from jukebox_jax.prior.conditioning import Curve, Events, Label
+from jukebox_jax.prior.conditioning import Curve, Events, Label, Track
 from jukebox_jax.sampling import compose, heard
 
 _OWN: Mapping[str, str] = {"dynamics": "loudness", "loudness": "loudness", "tempo": "tempo"}
@@ -50,7 +50,7 @@ def signals(subject: Subject) -> list[Figure]:
     """How far sampled songs go the way that each signal asks.
 
     Raises:
-      ValueError: the top prior has no signals whose labels the songs differ in.
+      ValueError: the top prior has no signals of these kinds whose labels the songs differ in.
     """
     box = subject.jukebox
     level = len(box.hops) - 1
@@ -61,7 +61,7 @@ def signals(subject: Subject) -> list[Figure]:
         sound.features(heard.load(song, box.rate, subject.seconds), box.rate)
         for song in subject.songs
     ]
-    kinds = (Curve, Events, Label)
+    kinds = (Curve, Events, Label, Track)
     contrasts = [
         found
         for name, signal in stage.model.signals
@@ -69,7 +69,11 @@ def signals(subject: Subject) -> list[Figure]:
         and (found := contrast(name, signal, subject.songs, heard_as)) is not None
     ]
     if not contrasts:
-        raise ValueError("the songs differ in no label that the top prior is conditioned on")
+        told = ", ".join(f"{name} ({type(one).__name__})" for name, one in stage.model.signals)
+        raise ValueError(
+            f"no signal can be contrasted: a Label, Track, Curve or Events in which {_FEWEST} "
+            f"songs differ from as many others; the top prior has {told or 'no signals'}"
+        )
     return [_obeyed(subject, level, one) for one in contrasts]
 
 
@@ -78,9 +82,9 @@ def contrast(
 ) -> Contrast | None:
     """The two requests of a signal that differ most in how songs sound.
 
-    A curve is asked for the 10th and the 90th percentile of its values over time; a label or an
-    event, for those names, or that name and its absence, whose songs lie farthest apart in one
-    number, counted in standard deviations of it.
+    A curve is asked for the 10th and the 90th percentile of its values over time; a label, a track
+    of one name, or an event, for those names, or that name and its absence, whose songs lie
+    farthest apart in one number, counted in standard deviations of it.
 
     Args:
       name: the signal's.
@@ -93,7 +97,7 @@ def contrast(
     """
     if isinstance(signal, Curve):
         return _of_curve(name, songs, heard_as)
-    if isinstance(signal, Label) and signal.most == 1:
+    if isinstance(signal, Track) or (isinstance(signal, Label) and signal.most == 1):
         return _of_names(name, songs, heard_as)
     return _of_presence(name, signal, songs, heard_as)
 

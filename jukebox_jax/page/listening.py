@@ -2,7 +2,8 @@
 
 Everything comes from the folder alone: settings.json, the sounds and lyrics of each level,
 scores.json and take.json where they are. No stage is loaded, so that what is measured here of songs
-that `take.py score` has not measured is what can be heard.
+that `take.py score` has not measured is what can be heard; of the priors, if they are still there,
+the configs are read.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from jukebox_jax import checkpoint
 from jukebox_jax.page import sounds
 from jukebox_jax.page.document import Blocks
 from jukebox_jax.prior import timed
@@ -45,9 +47,6 @@ def page(folder: pathlib.Path, blocks: Blocks) -> dict[str, Any]:
     levels = _levels(folder)
     if not levels:
         raise ValueError(f"{folder}: no level has sounds yet; go on with --resume {folder}")
-    missing = [name for name in ("songs", "samples", "rate", "hops") if name not in said]
-    if missing:
-        raise ValueError(f"{folder / session.SETTINGS}: says nothing of {', '.join(missing)}")
     codes = request.read_codes(folder) if (folder / session.CODES).exists() else {}
     songs, measured = [], []
     for number, labels in enumerate(said["songs"]):
@@ -87,6 +86,7 @@ def page(folder: pathlib.Path, blocks: Blocks) -> dict[str, Any]:
         "settings": _settings(said["config"]),
         "versions": said.get("versions", {}),
         "timings": timings.read(folder),
+        "attends": any(map(_attends, _priors(said["config"]))),
         "take": _take(folder),
         "key": takes.fingerprint(codes)[f"codes_{max(codes)}"] if codes else folder.resolve().name,
         "pick": [
@@ -152,6 +152,23 @@ def _lyrics(
     start = float(labels.get("start_seconds") or 0.0)
     times = ((time - start, one) for time, one in asked.pairs)
     return timed.to_json([pair for pair in times if pair[0] >= 0], by="word"), asked.text
+
+
+def _priors(config: Mapping[str, Any]) -> list[str]:
+    """The directories of a session's priors that are on this machine."""
+    told = config.get("priors") or ()
+    names = [str(one).strip() for one in (told.split(",") if isinstance(told, str) else told)]
+    return [one for one in names if one.strip("- ") and not checkpoint.remote(one)]
+
+
+def _attends(directory: str) -> bool:
+    """Whether a prior attends to lyrics, as an alignment needs it; False where it is not found."""
+    try:
+        signals = checkpoint.read_json(directory, checkpoint.CONFIG, missing={}).get("signals", {})
+        return any(one["kind"] in ("lyrics", "lyrics_prefix") for one in signals.values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s: cannot be read (%s)", directory, session.line_of(error))
+        return False
 
 
 def _read(labels: Mapping[str, Any], folder: pathlib.Path) -> Lyric:

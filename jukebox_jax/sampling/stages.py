@@ -63,7 +63,7 @@ class Stages:
       priors: the priors' directories, finest level first; "" for a level without one.
       rate: audio samples a second.
       hops: audio samples a code, finest level first.
-      fields: what they can be told about a song, names first.
+      fields: what they can be told about a song, those with names to choose from first.
       guided: for each level, whether its prior was trained to be guided by labels.
     """
 
@@ -149,7 +149,9 @@ def read(vqvae: str | os.PathLike, priors: Iterable[str | os.PathLike]) -> Stage
         for field in _fields(*one) if one else ():
             found[field.name] = _both(found[field.name], field) if field.name in found else field
     order = ("names", "number", "text", "beats", "values")
-    fields = sorted(found.values(), key=lambda field: order.index(field.kind))
+    fields = sorted(
+        found.values(), key=lambda field: 0 if field.choices else order.index(field.kind)
+    )
     guided = tuple(one is not None and steering.can_guide(one[0]) for one in priors_read)
     return Stages(str(vqvae), tuple(names), rate, hops, tuple(fields), guided)
 

@@ -15,11 +15,11 @@ import gradio as gr  # noqa: E402
 
 from jukebox_jax.sampling.stages import Field  # noqa: E402
 from jukebox_jax.studio import shown  # noqa: E402
-from jukebox_jax.studio.studio import Studio  # noqa: E402
+from jukebox_jax.studio.studio import SECONDS, Studio  # noqa: E402
 
 _FONTS = ["system-ui", "sans-serif"]
 _PLAYING = (
-    "(name, seen, _) => [name, seen, "
+    "(name, seen, touched, _) => [name, seen, touched, "
     "[...document.querySelectorAll('audio')].some((one) => !one.paused)]"
 )
 """Whether somebody listens is asked of the page: what is heard is not replaced meanwhile."""
@@ -70,6 +70,7 @@ def build(studio: Studio) -> gr.Blocks:
     lower = [pair for pair in levels if pair[1] < top] or levels
     with gr.Blocks(title="jukebox_jax studio", analytics_enabled=False) as page:
         seen, playing = gr.State({}), gr.Checkbox(visible=False)
+        touched = gr.State("")  # the run of which somebody chose songs
         about = f"<p class='jukebox-quiet'>{shown.heading(studio.stages)}</p>"
         gr.HTML(f"<h1>Studio</h1>{about}", elem_id="heading")
         with gr.Row():
@@ -116,11 +117,11 @@ def build(studio: Studio) -> gr.Blocks:
                             pick_to = gr.Radio(lower, value=lower[0][1], label="Down to")
                             pick = gr.Button("Upsample these", variant="primary")
                         with gr.Tab("A part"):
-                            part = _second("From second"), _second("to second")
+                            part = _second("start"), _second("end")
                             part_to = gr.Radio(lower, value=lower[0][1], label="Down to")
                             excerpt = gr.Button("Upsample this part", variant="primary")
                         with gr.Tab("Branch"):
-                            at = _second("Keep up to second")
+                            at = _second("seconds")
                             ways = gr.Slider(
                                 1,
                                 limits.candidates,
@@ -131,7 +132,7 @@ def build(studio: Studio) -> gr.Blocks:
                             branch_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
                             branch = gr.Button("Branch there", variant="primary")
                         with gr.Tab("Replace"):
-                            span = _second("From second"), _second("to second")
+                            span = _second("start"), _second("end")
                             replace_to = gr.Radio(levels, value=levels[-1][1], label="Down to")
                             replace = gr.Button("Draw this anew", variant="primary")
                 answered = gr.HTML(elem_id="answered")
@@ -152,19 +153,23 @@ def build(studio: Studio) -> gr.Blocks:
             seen,
         ]
 
-        def refresh(name: str | None, before: dict[str, Any], listens: bool = False) -> list[Any]:
-            return _refresh(studio, name, before, listens=listens)
+        def refresh(
+            name: str | None, before: dict[str, Any], touched: str, listens: bool = False
+        ) -> list[Any]:
+            return _refresh(studio, name, before, touched, listens=listens)
 
         def asking(ask: Callable[..., str | None]) -> Callable[..., list[Any]]:
             """What the page shows after something was asked for."""
 
-            def answer(name: str | None, before: dict[str, Any], *values: Any) -> list[Any]:
+            def answer(
+                name: str | None, before: dict[str, Any], touched: str, *values: Any
+            ) -> list[Any]:
                 made, said = None, ""
                 try:
                     made = ask(name or "", *values)
                 except (ValueError, OSError) as error:
                     said = shown.wrong(str(error))
-                return [*_refresh(studio, made or name, before, made=bool(made)), said]
+                return [*_refresh(studio, made or name, before, touched, made=bool(made)), said]
 
             return answer
 
@@ -198,6 +203,7 @@ def build(studio: Studio) -> gr.Blocks:
         def on_stop(_: str) -> None:
             studio.desk.stop()
 
+        looks = [chosen, seen, touched]
         quiet: dict[str, Any] = dict(show_progress="hidden", api_visibility="private")
         for button, ask, given, message in (
             (generate, on_ask, [count, seconds, temperature, guidance, seed, *inputs], asked),
@@ -208,10 +214,11 @@ def build(studio: Studio) -> gr.Blocks:
             (go_on, on_go_on, [], answered),
             (stop, on_stop, [], answered),
         ):
-            button.click(asking(ask), [chosen, seen, *given], [*outputs, message], **quiet)
-        chosen.input(refresh, [chosen, seen], outputs, **quiet)
-        page.load(refresh, [chosen, seen], outputs, **quiet)
-        gr.Timer(1.0).tick(refresh, [chosen, seen, playing], outputs, js=_PLAYING, **quiet)
+            button.click(asking(ask), [*looks, *given], [*outputs, message], **quiet)
+        songs.input(lambda name: name, [chosen], [touched], **quiet)
+        chosen.input(refresh, looks, outputs, **quiet)
+        page.load(refresh, looks, outputs, **quiet)
+        gr.Timer(1.0).tick(refresh, [*looks, playing], outputs, js=_PLAYING, **quiet)
     return page
 
 
@@ -219,6 +226,7 @@ def _refresh(
     studio: Studio,
     name: str | None,
     before: dict[str, Any],
+    touched: str = "",
     *,
     listens: bool = False,
     made: bool = False,
@@ -229,6 +237,7 @@ def _refresh(
       studio: what is behind the page.
       name: of the run that is looked at.
       before: what was seen before.
+      touched: the run of which somebody chose songs, whose choice is left as it is.
       listens: whether somebody listens, who is not to be disturbed.
       made: whether the run was just made, and the page does not look at it yet.
     """
@@ -242,12 +251,16 @@ def _refresh(
         return gr.skip() if same else gr.update(**change)
 
     songs, times = now["songs"], now["times"]
+    if before.get("songs") == songs and touched == now["name"]:
+        now["first"] = before["first"]
+    choice = {"choices": songs[1], "value": now["first"]}  # the best, as soon as it is known
+    alike = all(before.get(key) == now[key] for key in ("songs", "first"))
     return [
         # What was chosen meanwhile stays chosen, unless there is a reason to look elsewhere.
         update("choices", choices=now["choices"], **({"value": now["name"]} if made else {})),
         update("status", value=now["status"]),
         update("players", value=now["players"]),
-        update("songs", choices=songs[1], value=now["first"]),
+        gr.skip() if alike else gr.update(**choice),
         update("usable", visible=now["usable"]),
         update("stop", interactive=now["stop"]),
         update("go_on", interactive=now["go_on"]),
@@ -262,8 +275,8 @@ def _level(level: int, top: int) -> str:
     return f"level {level}{word}"
 
 
-def _second(label: str) -> gr.Number:
-    return gr.Number(0.0, minimum=0, step=0.1, label=label, min_width=120)
+def _second(argument: str) -> gr.Number:
+    return gr.Number(0.0, minimum=0, step=0.1, label=SECONDS[argument], min_width=120)
 
 
 def _input(field: Field, studio: Studio) -> Any:
@@ -302,11 +315,19 @@ def _input(field: Field, studio: Studio) -> Any:
             info='a tempo as 120, {"tempo": 120, "metre": 4}, or the seconds of beats',
             elem_id=f"field-{field.name}",
         )
-    known = f": {', '.join(field.choices[:8])}" if field.choices else ""
+    if field.choices:
+        return gr.Dropdown(
+            list(field.choices),
+            value=field.choices[0],
+            allow_custom_value=True,
+            label=label,
+            info="a name, or what changes during the song as [[second, name], ...]",
+            elem_id=f"field-{field.name}",
+        )
     between = "" if field.low is None else f" from {field.low:g} to {field.high:g}"
     return gr.Textbox(
         label=label,
-        info=f"one value, or [[second, value], ...]{between}{known}",
+        info=f"one value, or [[second, value], ...]{between}",
         value="" if field.low is None else f"{(field.low + (field.high or field.low)) / 2:g}",
         elem_id=f"field-{field.name}",
     )

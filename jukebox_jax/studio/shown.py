@@ -18,6 +18,7 @@ from jukebox_jax.studio.studio import Studio
 
 CSS = """
 #heading, #players, #status, #asked, #answered { padding: 0 }
+#heading { overflow-wrap: anywhere }
 #run input { text-overflow: ellipsis; padding-right: 1.75rem }
 .jukebox-bar { display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center }
 .jukebox-bar progress { flex: 1 1 12rem; height: .8rem; accent-color: var(--color-accent) }

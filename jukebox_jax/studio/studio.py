@@ -15,6 +15,13 @@ from jukebox_jax.studio import runs
 from jukebox_jax.studio.desk import Desk
 from jukebox_jax.studio.runs import Run
 
+SECONDS: Mapping[str, str] = {
+    "start": "From second",
+    "end": "To second",
+    "seconds": "Keep up to second",
+}
+"""What arguments of operations that are moments of a song are called."""
+
 _WATCHED = {"chunk": 64, "save_seconds": 4.0}  # what is looked at often, stops soon
 _MOST_LYRICS = 20_000  # characters
 _MOST_GUIDANCE = 20.0
@@ -145,6 +152,9 @@ class Studio:
         ways = int(arguments.get("count", 1))
         if not songs:
             raise ValueError("no song is chosen: choose one at least")
+        for argument, called in SECONDS.items():
+            if argument in arguments and arguments[argument] is None:
+                raise ValueError(f"{called} is empty: give a number of seconds")
         if not run.complete:
             raise ValueError(f"{name}: no level is complete yet; continue it first")
         self._within(len(songs) * ways, run.seconds)

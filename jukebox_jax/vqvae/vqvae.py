@@ -145,8 +145,9 @@ def encode_long(
     Raises:
       ValueError: the audio does not fit the model.
     """
-    audio = np.asarray(audio, np.float32)
+    audio = np.asarray(audio)
     _check_audio(model, audio)
+    audio = audio.astype(np.float32, copy=False)
     weights = jax.device_put(weights)
 
     def one(level: int) -> np.ndarray:
@@ -361,6 +362,11 @@ def _check_audio(model: VQVAE, audio: Array | np.ndarray) -> None:
     shape, hop = np.shape(audio), model.hops[-1]
     if len(shape) != 3 or shape[2] != 1:
         raise ValueError(f"audio of shape {shape}: give f32[batch, samples, 1], mixed to mono")
+    if not jnp.issubdtype(audio.dtype, jnp.floating):
+        raise ValueError(
+            f"audio of {audio.dtype}: give float32; samples of 16 bits divide by 32768, to lie in "
+            "-1 to 1"
+        )
     if shape[1] % hop or not shape[1]:
         shorter, longer = shape[1] // hop * hop, (shape[1] // hop + 1) * hop
         remedy = f"cut it to {shorter} or pad it to {longer}" if shorter else f"pad it to {longer}"

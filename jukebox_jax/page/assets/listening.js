@@ -129,7 +129,7 @@ function showLyrics(song) {
   box.scrollTop = 0;
   const untimed = byId("untimed");
   untimed.hidden = Boolean(song.words?.length) || !song.text;
-  untimed.textContent = "When each word is sung is not known: sample with --config.align=True.";
+  untimed.textContent = `When each word is sung is not known${data.attends ? ": sample with --config.align=True" : ""}.`;
 }
 
 let lit = null;
@@ -237,11 +237,11 @@ byId("scored").textContent = data.scored.fully
   ? `Scores of level ${data.scored.level}, by launch/take.py score. They find what is broken, not what is good.`
   : `Measured from the sounds of level ${data.scored.level}; launch/take.py score adds bits a code. They find what is broken, not what is good.`;
 if (data.timings.length) {
-  const rows = data.timings.map(({ level, seconds, codes, partly }) => element("tr", {},
+  const rows = data.timings.map(({ level, seconds, drawing, codes, partly }) => element("tr", {},
     element("th", { scope: "row", class: "whole", text: `Level ${level}` }),
     element("td", { class: "whole", text: `${seconds.toFixed(seconds < 10 ? 2 : 0)} s` }),
     element("td", { text: `${data.levels.find((one) => one.level === level)?.codes_per_second ?? "–"}` }),
-    element("td", { text: partly ? "some codes were there before" : Math.round(codes / Math.max(seconds, 1e-9)).toLocaleString("en") })));
+    element("td", { text: partly ? "some codes were there before" : drawing ? Math.round(codes / drawing).toLocaleString("en") : "–" })));
   byId("timings").append(element("table", {}, element("thead", {}, element("tr", {}, ...["Level", "Took", "Codes in a second of sound", "Codes drawn a second, all songs"].map((text) => element("th", { scope: "col", text })))), element("tbody", {}, ...rows)));
 } else byId("timings").append(element("p", { text: "Not recorded." }));
 table(byId("settings"), data.settings);
