@@ -22,7 +22,7 @@ lyrics          how many bits a code more it costs to be told another song's lyr
 signals         pairs of songs sampled with one label changed: loud and soft, fast and slow, with an
                 instrument and without
 
-Every mean has a 95 % interval, from drawing whole songs anew; shares have Wilson's. A measure that
+Every mean of two songs or more has a 95 % interval, from drawing whole songs anew; shares have Wilson's. A measure that
 the stages do not allow is refused in one line. How long it takes is bounded by --most songs of
 --seconds each, and --samples songs of --sampled_seconds.
 """
@@ -84,7 +84,7 @@ def main() -> None:
         embeddings=tuple(EMBEDDINGS.value),
         learn=LEARN.value,
     )
-    found, refused = measures.take(subject, asked)
+    found, refused, failed = measures.take(subject, asked)
     print(*figures.table(found), sep="\n", flush=True)
     for name, why in refused.items():
         print(f"refused: {name}: {why}")
@@ -98,6 +98,8 @@ def main() -> None:
     if PAGE.value:
         page.write(PAGE.value, found, about, refused)
         print(f"written to {PAGE.value}")
+    if failed:
+        raise failed[0]
 
 
 if __name__ == "__main__":

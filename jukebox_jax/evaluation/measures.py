@@ -39,7 +39,9 @@ def names(asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(asked)
 
 
-def take(subject: Subject, asked: Sequence[str]) -> tuple[list[Figure], dict[str, str]]:
+def take(
+    subject: Subject, asked: Sequence[str]
+) -> tuple[list[Figure], dict[str, str], list[Exception]]:
     """All figures of some measures, in their order; what each took is logged.
 
     Args:
@@ -47,14 +49,15 @@ def take(subject: Subject, asked: Sequence[str]) -> tuple[list[Figure], dict[str
       asked: names of measures.
 
     Returns:
-      The figures, and the measures that could not be taken, with the reason: that the stages or
-      the songs do not allow them, or an error, which is logged with its traceback.
+      The figures; the measures that could not be taken, with the reason; and those errors among
+      the reasons that are not of the stages or songs but ours, to be raised once all is written.
 
     Raises:
       ValueError: an unknown measure, or none of them could be taken.
     """
     found: list[Figure] = []
     refused: dict[str, str] = {}
+    failed: list[Exception] = []
     asked = names(asked)
     for place, name in enumerate(asked, 1):
         begun = time.monotonic()
@@ -64,12 +67,14 @@ def take(subject: Subject, asked: Sequence[str]) -> tuple[list[Figure], dict[str
         except ValueError as error:
             refused[name] = " ".join(str(error).split())
             continue
-        except Exception as error:  # ours to mend: all of it goes to the log, what is there stays
+        except Exception as error:
             refused[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            log.exception("%s", name)
+            failed.append(error)
             continue
         log.info("%s: measured in %s", name, progress.clock(time.monotonic() - begun))
     if not found:
+        if failed:
+            raise failed[0]
         told = "; ".join(f"{name}: {why}" for name, why in refused.items())
         raise ValueError(f"nothing could be measured: {told}")
-    return found, refused
+    return found, refused, failed

@@ -63,8 +63,7 @@ def reference(subject: Subject, length: int) -> Iterator[np.ndarray]:
             if len(sound) >= length:
                 yield sound[:length]
         return
-    for song in subject.songs:
-        sound = heard.load(song, box.rate, length / box.rate)
+    for _, sound in heard.readable(subject.songs, box.rate, length / box.rate):
         if len(sound) >= length:
             yield sound[:length]
 

@@ -57,16 +57,15 @@ def signals(subject: Subject) -> list[Figure]:
     stage = box.priors[level] if level < len(box.priors) else None
     if stage is None:
         raise ValueError(f"level {level} has no prior: load it")
-    heard_as = [
-        sound.features(heard.load(song, box.rate, subject.seconds), box.rate)
-        for song in subject.songs
-    ]
+    sounds = heard.readable(subject.songs, box.rate, subject.seconds)
+    read = [(song, sound.features(one, box.rate)) for song, one in sounds]
+    songs, heard_as = [song for song, _ in read], [features for _, features in read]
     kinds = (Curve, Events, Label, Track)
     contrasts = [
         found
         for name, signal in stage.model.signals
         if isinstance(signal, kinds)
-        and (found := contrast(name, signal, subject.songs, heard_as)) is not None
+        and (found := contrast(name, signal, songs, heard_as)) is not None
     ]
     if not contrasts:
         told = ", ".join(f"{name} ({type(one).__name__})" for name, one in stage.model.signals)

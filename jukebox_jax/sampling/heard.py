@@ -86,6 +86,19 @@ def listen(
         raise SongError(f"none of {len(songs)} songs can be measured; the last: {reason}")
 
 
+def readable(
+    songs: Sequence[Song], rate: int, seconds: float | None = None
+) -> Iterator[tuple[Song, np.ndarray]]:
+    """Songs and their sounds, as `load` gives them; those that cannot be read are left out."""
+    for song in songs:
+        try:
+            sound = load(song, rate, seconds)
+        except wave.AudioError as error:
+            log.warning("%s; left out", error)
+        else:
+            yield song, sound
+
+
 def load(song: Song, rate: int, seconds: float | None = None) -> np.ndarray:
     """A song's sound in mono, f32[samples, 1].
 
