@@ -8,6 +8,8 @@ module's fields, so nothing is copied from one name to another and a mistyped ke
 import dataclasses
 import functools
 import hashlib
+import json
+import logging
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,11 +24,21 @@ from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.quantizer import Codebook
 from jukebox_jax.vqvae.vqvae import VQVAE, Weights
 
+log = logging.getLogger(__name__)
+
 SHIPPED = pathlib.Path(__file__).parent / "shipped"
 """Where the stages of the small model lie that comes with the package."""
 
 BASE = "base"
 """In the directory of a stage that is adapters alone: the stage that they are added to."""
+
+DATA = "data.json"
+"""In a stage's directory: what its training found out, and of a prior whose codes it learnt."""
+
+_SHAPING = (
+    "downs strides bins code_width width depth multipliers dilation_growth dilation_cycle "
+    "conv_multiplier scale_residual dtype"
+).split()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +52,7 @@ class Stage:
       vocabularies: for each label signal, the names it knows; for a lyrics signal, its alphabet.
       alignment: of a prior that reads lyrics, the "layer" and the "head" whose attention follows
         the words best, once they are known.
+      vqvae: of a prior, the `identity` of the VQ-VAE whose codes it learnt; "" if none is told.
     """
 
     model: VQVAE | Prior
@@ -49,6 +62,7 @@ class Stage:
         default_factory=dict
     )
     alignment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    vqvae: str = ""
 
     @property
     def kind(self) -> str:
@@ -91,6 +105,7 @@ class Stage:
         try:
             published = config.get("release", {}).get("alignment", {})
             alignment = checkpoint.read_json(directory, checkpoint.ALIGNMENT, missing=published)
+            codec = checkpoint.read_json(directory, DATA, missing={}).get("vqvae", "")
             model = build(config)
             shapes, lora = _shapes(model), adapters.read(config)
             vocabularies = {
@@ -108,7 +123,7 @@ class Stage:
                 raise checkpoint.CheckpointError(f"{directory}: {error}") from None
             if layers is not None and isinstance(model, Prior):
                 merged, model = depth.restack(model, merged, layers), depth.cut(model, layers)
-            return cls(model, merged, config, vocabularies, alignment)
+            return cls(model, merged, config, vocabularies, alignment, codec)
         shapes = {part: shapes.pop("params"), **shapes}
         if layers is not None:
             if not isinstance(model, Prior) or sharding is not None:
@@ -116,13 +131,30 @@ class Stage:
             pick = depth.needed(model, layers)
             held = checkpoint.load(directory, tuple(shapes), step, like=shapes, pick=pick)[part]
             kept = depth.restack(model, held, layers)
-            return cls(depth.cut(model, layers), kept, config, vocabularies)
+            return cls(depth.cut(model, layers), kept, config, vocabularies, vqvae=codec)
         arrays = checkpoint.load(directory, tuple(shapes), step, sharding, like=shapes)
         weights: Any = arrays[part]
         if isinstance(model, VQVAE):
             books = tuple(Codebook(**book) for book in arrays["codebooks"].values())
             weights = Weights(params=weights, codebooks=books)
-        return cls(model, weights, config, vocabularies, alignment)
+        return cls(model, weights, config, vocabularies, alignment, codec)
+
+
+def identity(stage: Stage) -> str:
+    """A name of what makes a VQ-VAE's codes: its encoders, its codebooks and its rate.
+
+    It depends on every bit of them, and neither on where the stage lies nor on its decoders.
+    """
+    encoders = {name: tree for name, tree in stage.weights.params.items() if "encoder" in name}
+    books = {str(level): book.codes for level, book in enumerate(stage.weights.codebooks)}
+    leaves = fingerprint.describe(fingerprint.named({"encoders": encoders, "codes": books}))
+    shape = {name: getattr(stage.model, name) for name in _SHAPING}
+    known = {
+        "rate": int(stage.config["stage"]["rate"]),
+        "shape": shape,
+        "leaves": {name: dataclasses.asdict(leaf) for name, leaf in sorted(leaves.items())},
+    }
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _shapes(model: VQVAE | Prior) -> dict[str, Any]:
@@ -149,7 +181,7 @@ class Jukebox:
     priors: tuple[Stage | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """Checks that the priors speak of this VQ-VAE's codes.
+        """Checks that the priors speak of this VQ-VAE's codes; a doubt is logged.
 
         Raises:
           ValueError: more priors than levels, or a prior of another codebook size.
@@ -177,6 +209,12 @@ class Jukebox:
                 raise ValueError(
                     f"priors[{level}] was trained as level {trained_as}: list the priors finest "
                     "first"
+                )
+            if stage.vqvae and stage.vqvae != identity(self.vqvae):
+                log.warning(
+                    "priors[%d] learnt the codes of another VQ-VAE, or of this one before it was "
+                    "trained on: give the one that it was trained with, or expect noise",
+                    level,
                 )
 
     @classmethod

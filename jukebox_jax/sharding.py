@@ -228,20 +228,6 @@ def local(array: jax.Array) -> np.ndarray:
     return np.concatenate([np.asarray(rows[start]) for start in sorted(rows)])
 
 
-def check_batch(songs: int, mesh: Mesh) -> None:
-    """Checks that a batch can be split evenly over the devices.
-
-    Raises:
-      ValueError: it cannot.
-    """
-    parts = math.prod(mesh.shape[axis] for axis in SONGS)
-    if songs % parts:
-        raise ValueError(
-            f"config.data.batch = {songs} cannot be divided over {parts} devices "
-            "(mesh.data * mesh.fsdp): make it a multiple"
-        )
-
-
 def share(mesh: Mesh) -> tuple[int, int]:
     """Which part of each batch this process has to load, and how many parts there are.
 

@@ -22,9 +22,9 @@ lyrics          how many bits a code more it costs to be told another song's lyr
 signals         pairs of songs sampled with one label changed: loud and soft, fast and slow, with an
                 instrument and without
 
-Every mean of two songs or more has a 95 % interval, from drawing whole songs anew; shares have Wilson's. A measure that
-the stages do not allow is refused in one line. How long it takes is bounded by --most songs of
---seconds each, and --samples songs of --sampled_seconds.
+Every mean of two songs or more has a 95 % interval, from drawing whole songs anew; shares have
+Wilson's. A measure that the stages do not allow is refused in one line. How long it takes is
+bounded by --most songs of --seconds each, and --samples songs of --sampled_seconds.
 """
 
 import time

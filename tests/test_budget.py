@@ -163,6 +163,11 @@ def test_other_memory_is_refused(text: str) -> None:
         budget.memory_of(text)
 
 
+def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="accumulate = 3 pieces over 8 devices: make it"):
+        measured({**TOP, "optimizer": {"accumulate": 3}}, (8, 1, 1))
+
+
 def test_a_prior_without_a_codec_is_refused() -> None:
     with pytest.raises(ValueError, match="nowhere holds no VQ-VAE"):
         budget.measure(TOP)

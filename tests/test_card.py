@@ -16,6 +16,7 @@ from jukebox_jax.prior import prior
 from jukebox_jax.report import card
 
 ROOT = pathlib.Path(__file__).parent.parent
+DATA = {"songs": 7, "samples": 80 * 60 * 7, "vqvae": "0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         {"step": 30, "evaluate/loss": 1.0},  # of a step that was not saved
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "data.json").write_text(json.dumps({"songs": 7, "samples": 80 * 60 * 7}))
+    (folder / "data.json").write_text(json.dumps(DATA))
     return folder
 
 
@@ -54,6 +55,7 @@ def test_the_average_alone_is_published(trained: pathlib.Path, tmp_path: pathlib
     jax.tree.map(np.testing.assert_array_equal, before.weights, after.weights)
     assert count == sum(np.size(leaf) for leaf in jax.tree.leaves(after.weights))
     assert after.vocabularies == before.vocabularies and after.model == before.model
+    assert after.vqvae == "0123456789abcdef"  # whose codes it models
     assert checkpoint.latest(tmp_path / "out") == 20
     with pytest.raises(checkpoint.CheckpointError, match="holds a stage already"):
         card.publish(trained, tmp_path / "out")

@@ -49,13 +49,13 @@ def mean_task() -> Task:
     )
 
 
-def read(**data) -> settings.Settings:
+def read(run: dict | None = None, **data) -> settings.Settings:
     return settings.read(
         {
             "stage": {"kind": "vqvae", "rate": RATE},
             "model": {},
             "data": {"source": "songs", "batch": 8, "loader": "numpy", "blend": True, **data},
-            "run": {"steps": 5, "evaluate_batches": 3},
+            "run": {"steps": 5, "evaluate_batches": 3, **(run or {})},
         }
     )
 
@@ -86,3 +86,5 @@ def test_songs_that_are_too_short(songs: tuple[song.Song, ...]) -> None:
     task = dataclasses.replace(mean_task(), samples=10000)
     with pytest.raises(SongError, match="no held-out song holds a window of 10000 samples"):
         evaluation.Evaluation(read(), task, sharding.make_mesh(), songs)
+    never = read(run={"evaluate_every": 0, "examples_every": 0})
+    evaluation.Evaluation(never, task, sharding.make_mesh(), songs)

@@ -103,7 +103,7 @@ def test_a_new_prior_learns_imported_codes(imported: pathlib.Path, songs: pathli
 
 
 def test_an_imported_vqvae_goes_on(imported: pathlib.Path, songs: pathlib.Path) -> None:
-    read = settings.read(config_of(imported / "vqvae", songs, samples=2560))
+    read = settings.read(config_of(imported / "vqvae", songs, samples=2560, batch=8))
     begun = origin.read(read)
     size = {"l2": 1.0, "l1": 1.0, "spec": 1.0}
     task = tasks.make(read, [], bandwidth=size, start_from=begun)

@@ -1,8 +1,10 @@
 """A stage is trained, interrupted, gone on with, and does not depend on the number of devices."""
 
 import json
+import logging
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import jukebox_jax as jb
 from jukebox_jax import checkpoint, models
 from jukebox_jax.audio import song, wave
 from jukebox_jax.checkpoint import METRICS
-from jukebox_jax.training import evaluation, journal, loop
+from jukebox_jax.training import evaluation, journal, loop, settings, tasks
 
 ROOT = pathlib.Path(__file__).parent.parent
 ONE = jax.devices()[:1]  # compiles fastest; the mesh has a test of its own
@@ -309,15 +311,147 @@ def test_what_does_not_fit_is_one_line(
     with pytest.raises(ValueError) as caught:
         loop.train_and_evaluate(vqvae_config(songs, **changes), vqvae, devices=ONE)
     assert message in str(caught.value) and "\n" not in str(caught.value)
-    if "model__width" in changes:
-        assert before == {path: path.read_bytes() for path in vqvae.rglob("*.json")}
+    assert before == {path: path.read_bytes() for path in vqvae.rglob("*.json")}
 
 
 def test_a_batch_that_devices_cannot_share(songs: pathlib.Path, tmp_path: pathlib.Path) -> None:
     config = vqvae_config(songs, data__batch=12)
     with pytest.raises(ValueError, match="batch = 12 cannot be divided over 8 devices"):
         loop.train_and_evaluate(config, tmp_path / "vqvae")
+    config = vqvae_config(songs, optimizer__accumulate=3)
+    with pytest.raises(ValueError, match="batch = 8 cannot be dealt out .* multiple of 3"):
+        loop.train_and_evaluate(config, tmp_path / "vqvae", devices=ONE)
     assert not (tmp_path / "vqvae").exists()
+
+
+def attempt(config: dict, workdir: pathlib.Path) -> dict:
+    """A start that ends before the first checkpoint; what it found out of its songs."""
+
+    def stop(*_: object) -> None:
+        raise Crash
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_run", stop)
+        with pytest.raises(Crash):
+            loop.train_and_evaluate(config, workdir, devices=ONE)
+    return json.loads((workdir / "data.json").read_text())
+
+
+def test_an_attempt_without_a_checkpoint_decides_nothing(tmp_path: pathlib.Path) -> None:
+    """Neither the sound's size nor the model; and songs are counted at the stage's own rate."""
+    rng = np.random.default_rng(0)
+    sounds = {name: size * rng.uniform(-1, 1, 2 * LENGTH) for name, size in (("a", 1e-3), ("b", 1))}
+    for name, sound in sounds.items():
+        wave.save(tmp_path / name / "0.wav", sound, 2 * RATE)
+    workdir, changes = tmp_path / "run", {"data__held_out": 0}
+    quiet = attempt(vqvae_config(tmp_path / "a", model__width=8, **changes), workdir)
+    loud = attempt(vqvae_config(tmp_path / "b", **changes), workdir)
+    assert loud["bandwidth"]["l2"] > 1e5 * quiet["bandwidth"]["l2"]
+    assert (loud["songs"], loud["samples"]) == (1, LENGTH)
+    assert checkpoint.read_json(workdir, "config.json")["model"]["width"] == 4
+
+
+def test_names_are_learnt_until_the_first_checkpoint(
+    songs: pathlib.Path,
+    vqvae: pathlib.Path,
+    priors: tuple[pathlib.Path, ...],
+    tmp_path: pathlib.Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And from then on what is new counts as unknown, which is told."""
+    folder, workdir = shutil.copytree(songs, tmp_path / "songs"), tmp_path / "run"
+    rows = [json.loads(line) for line in (songs / "manifest.jsonl").read_text().splitlines()]
+    more = [{**row, "artist": f"{row['artist']}{place}"} for place, row in enumerate(rows)]
+
+    def names(workdir: pathlib.Path) -> dict[str, int]:
+        return json.loads((workdir / "vocabularies.json").read_text())["artist"]["ids"]
+
+    config = prior_config(folder, vqvae, 1)
+    (folder / "manifest.jsonl").unlink()
+    attempt(config, workdir)
+    assert names(workdir) == {}
+    song.manifest.write(folder / "manifest.jsonl", rows)
+    attempt(config, workdir)
+    assert names(workdir) == {"A": 1, "B": 2}
+
+    begun = shutil.copytree(priors[1], tmp_path / "begun")
+    song.manifest.write(folder / "manifest.jsonl", [*rows[:4], *more[4:]])
+    with caplog.at_level(logging.WARNING):
+        attempt({**config, "data": {**config["data"], "held_out": 0}}, begun)
+    assert names(begun) == {"A": 1, "B": 2}
+    assert "2 names of artist in the songs are none of the 2 that the run began" in caplog.text
+
+
+def test_what_was_refused_may_be_put_right(
+    songs: pathlib.Path, vqvae: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Nothing is written down before all is checked."""
+    with pytest.raises(ValueError, match=r"config\.model\.bins = 32, but the VQ-VAE has 16"):
+        loop.train_and_evaluate(prior_config(songs, vqvae, 1, model__bins=32), tmp_path / "prior")
+    with pytest.raises(ValueError, match="freeze"):
+        wrong = prior_config(songs, vqvae, 1, optimizer__freeze="nothing")
+        loop.train_and_evaluate(wrong, tmp_path / "prior", devices=ONE)
+    assert not (tmp_path / "prior").exists()
+
+
+def test_a_prior_stays_with_its_vqvae(
+    songs: pathlib.Path,
+    vqvae: pathlib.Path,
+    priors: tuple[pathlib.Path, ...],
+    tmp_path: pathlib.Path,
+) -> None:
+    """Wherever that lies; another one of the same shapes is refused."""
+    workdir = shutil.copytree(priors[1], tmp_path / "prior")
+    moved, other = shutil.copytree(vqvae, tmp_path / "moved"), tmp_path / "other"
+    name = models.identity(models.Stage.load(vqvae))
+    assert attempt(prior_config(songs, moved, 1), workdir)["vqvae"] == name
+    assert models.Stage.load(workdir).vqvae == name
+
+    parts = checkpoint.load(vqvae, parts=("params", "codebooks"))
+    parts["codebooks"]["0"]["codes"] += 1
+    checkpoint.save_stage(other, checkpoint.read_json(vqvae, "config.json"), parts)
+    with pytest.raises(ValueError, match="makes other codes .* or choose another") as caught:
+        loop.train_and_evaluate(prior_config(songs, other, 1), workdir, devices=ONE)
+    assert "\n" not in str(caught.value)
+
+    checkpoint.write_json(workdir, "data.json", {"songs": 4})  # of a run that kept no name
+    assert attempt(prior_config(songs, moved, 1), workdir)["vqvae"] == name
+
+
+def test_the_base_of_adapters_is_not_mistaken(
+    songs: pathlib.Path,
+    vqvae: pathlib.Path,
+    priors: tuple[pathlib.Path, ...],
+    tmp_path: pathlib.Path,
+) -> None:
+    """An attempt may have kept it: then it is of the stage that this one started from."""
+    config = prior_config(songs, vqvae, 1, run__start_from=str(priors[1]))
+    config["lora"] = {"rank": 2}
+    before = {**config, "run": {**config["run"], "start_from": "elsewhere"}}
+    checkpoint.save_stage(tmp_path / "base", before, {"params": {"x": np.zeros(1)}})
+    with pytest.raises(ValueError, match="start_from = .* was begun with 'elsewhere'"):
+        loop.train_and_evaluate(config, tmp_path, devices=ONE)
+
+
+def test_held_out_songs_are_checked_before_the_model_is_made(
+    songs: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only where something is to be found out of them."""
+    short = jb.Song("short.wav", 2000, {}, RATE)
+    monkeypatch.setattr(song, "split", lambda songs, share: (songs, (short,)))
+    monkeypatch.setattr(loop, "_run", lambda *_: "run")
+    with pytest.raises(song.SongError, match="no held-out song holds a window of 2304 samples"):
+        loop.train_and_evaluate(vqvae_config(songs), tmp_path / "run", devices=ONE)
+    assert not (tmp_path / "run").exists()
+    assert loop.train_and_evaluate(vqvae_config(songs, **QUIET), tmp_path, devices=ONE) == "run"
+
+
+def test_the_entropy_of_codes_is_told_in_bits(songs: pathlib.Path) -> None:
+    one = {"l2": 1.0, "l1": 1.0, "spec": 1.0}
+    task = tasks.make(settings.read(vqvae_config(songs)), [], bandwidth=one)
+    figures = task.summarise({"loss": np.float32(0.5), "counts_l1": np.array([3, 0, 3, 3, 3])})
+    assert figures["codebook_entropy_l1"] == pytest.approx(2)
+    assert (figures["loss"], figures["codebook_use_l1"]) == (0.5, 0.8)
 
 
 @pytest.mark.parametrize(

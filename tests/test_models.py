@@ -1,6 +1,7 @@
 """From configs and from directories to modules and weights, and what is refused on the way."""
 
 import json
+import logging
 import pathlib
 import shutil
 from typing import Any
@@ -240,6 +241,20 @@ def test_stages_that_do_not_belong_together_are_refused(
 def test_a_level_may_be_missing(trained: pathlib.Path) -> None:
     loaded = Jukebox.load(vqvae=trained / "codec", priors=(None, trained / "level_1"))
     assert loaded.priors[0] is None
+
+
+def test_a_prior_of_another_vqvae_is_told_of(
+    copied: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the prior's record says whose codes it learnt."""
+    paths = {"vqvae": copied / "codec", "priors": (copied / "level_0", copied / "level_1")}
+    own = models.identity(Stage.load(copied / "codec"))
+    for level, name in enumerate((own, "another")):
+        checkpoint.write_json(copied / f"level_{level}", models.DATA, {"vqvae": name})
+    with caplog.at_level(logging.WARNING):
+        assert [stage.vqvae for stage in Jukebox.load(**paths).priors if stage] == [own, "another"]
+    (said,) = caplog.messages
+    assert said.startswith("priors[1] learnt the codes of another VQ-VAE")
 
 
 def test_a_prior_of_other_codes_is_refused(trained: pathlib.Path, tmp_path: pathlib.Path) -> None:

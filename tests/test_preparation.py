@@ -54,6 +54,20 @@ def test_names_are_learnt(caplog: pytest.LogCaptureFixture) -> None:
         )
 
 
+def test_names_that_a_run_does_not_know_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    prior = model(artist=LABEL, chords={"kind": "track", "size": 5, "rate": 8000})
+    heard = songs({"artist": "A", "chords": [[0, "C"], [2, "F"]]}, {"artist": "B"})
+    known = preparation.learn_vocabularies(prior, read(), heard)
+    with caplog.at_level(logging.WARNING):
+        preparation.tell_unknown(prior, heard, known)
+        assert not caplog.records
+        more = songs({"artist": "D", "chords": [[0, "G"]]}, {"artist": "C"}, {})
+        preparation.tell_unknown(prior, [*heard, *more], known)
+    artist, chords = caplog.messages
+    assert artist.startswith("2 names of artist in the songs are none of the 2") and "'C'" in artist
+    assert chords.startswith("1 names of chords") and "'G'" in chords
+
+
 def test_names_in_time_are_learnt_as_they_are_spelt(caplog: pytest.LogCaptureFixture) -> None:
     prior = model(
         chords={"kind": "track", "size": 5, "rate": 8000},
@@ -130,3 +144,50 @@ def test_bandwidth_is_that_of_all_channels(tmp_path) -> None:
     found = preparation.measure_bandwidth(read(), song.find(tmp_path, rate=8000), 4000)
     assert float(found.l2) == pytest.approx(0.04, rel=0.1)
     assert float(found.l1) == pytest.approx(0.2 * np.sqrt(2 / np.pi), rel=0.1)
+
+
+def test_bandwidth_of_few_windows(tmp_path, caplog: pytest.LogCaptureFixture) -> None:
+    """Eight are heard, or all; silence is passed over, unless nothing else is there."""
+    sound = np.zeros(16 * 4000)
+    wave.save(tmp_path / "silent" / "a.wav", sound, 8000)
+    with pytest.raises(ValueError, match="silent, all 16 windows of them"):
+        preparation.measure_bandwidth(read(), song.find(tmp_path / "silent", rate=8000), 4000)
+    sound[20000:24000] = 0.2 * np.sin(np.arange(4000))
+    wave.save(tmp_path / "once" / "a.wav", sound, 8000)
+    found = preparation.measure_bandwidth(read(), song.find(tmp_path / "once", rate=8000), 4000)
+    assert float(found.l2) == pytest.approx(0.02, rel=0.01)
+    with caplog.at_level(logging.INFO):
+        for count in (5, 16, 16 * 9):
+            heard = tmp_path / str(count)
+            wave.save(heard / "a.wav", 0.2 * np.sin(np.arange(count * 2100)), 8000)
+            preparation.measure_bandwidth(read(), song.find(heard, rate=8000), 2100)
+    said = [line for line in caplog.messages if "measuring the bandwidth" in line]
+    assert said == [f"measuring the bandwidth of {count} windows" for count in (5, 8, 9)]
+
+
+def check_restarts(batch: int, **changes: dict) -> None:
+    plain = {"stage": {"kind": "vqvae", "rate": 8000}, "model": {}, "run": {"steps": 5}}
+    plain["data"] = {"source": "songs", "batch": batch, "samples": 64}
+    given = settings.read(
+        {**plain, **{name: plain.get(name, {}) | changes[name] for name in changes}}
+    )
+    preparation.check_restarts(CODEC, given, 64)
+
+
+def test_codes_that_cannot_settle_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """16 and 8 vectors a window, for 16 codes."""
+    check_restarts(4)
+    assert not caplog.records
+    check_restarts(2)
+    check_restarts(3, run={"start_from": "somewhere"})
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("level 1: a step has 16 vectors for 16 codes, 1 for each")
+    assert "restart before they settle" in said[0] and "lower the threshold to 0.25" in said[0]
+
+
+def test_the_codebook_of_a_trained_stage_is_not_thrown_away() -> None:
+    run = {"start_from": "somewhere"}
+    with pytest.raises(ValueError, match="level 1: .*would be lost; raise config.data.batch"):
+        check_restarts(2, run=run)
+    check_restarts(2, run=run, optimizer={"freeze": "codebooks"})

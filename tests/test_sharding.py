@@ -296,10 +296,3 @@ def test_rows_of_this_process() -> None:
     rows = np.arange(24).reshape(8, 3)
     placed = sharding.place_batch(rows, sharding.make_mesh(2, 2, 2))
     np.testing.assert_array_equal(sharding.local(placed), rows)
-
-
-def test_a_batch_is_checked_before_any_work() -> None:
-    mesh = sharding.make_mesh(2, 2, 2)
-    sharding.check_batch(8, mesh)
-    with pytest.raises(ValueError, match="batch = 6 cannot be divided over 4 devices"):
-        sharding.check_batch(6, mesh)

@@ -18,7 +18,7 @@ import numpy as np
 from etils import epath
 
 from jukebox_jax import checkpoint
-from jukebox_jax.models import Stage
+from jukebox_jax.models import DATA, Stage
 from jukebox_jax.vqvae.vqvae import VQVAE
 
 CARD = "README.md"
@@ -79,7 +79,9 @@ def publish(
     record = "".join(json.dumps(line) + "\n" for line in lines)
     if record:
         (folder / checkpoint.METRICS).write_text(record)
-    data = checkpoint.read_json(directory, "data.json", missing={})
+    if stage.vqvae:
+        checkpoint.write_json(out, DATA, {"vqvae": stage.vqvae})
+    data = checkpoint.read_json(directory, DATA, missing={})
     told = dataclasses.replace(stage, config=config)
     (folder / CARD).write_text(card(told, lines, data, notes, licence))
     return parameters(stage)
@@ -103,7 +105,8 @@ def card(
     Args:
       stage: which.
       lines: its record, as `history` reads it.
-      data: what its training found out about the songs: how many, and samples in all.
+      data: what its training found out about the songs: how many, and samples in all, at the
+        rate of the stage.
       notes: Markdown of a person's own.
       licence: of the weights.
     """

@@ -19,9 +19,9 @@ import numpy as np
 from jukebox_jax import models, sharding
 from jukebox_jax.checkpoint import CONFIG, CheckpointError, read_json
 from jukebox_jax.prior.prior import Prior
+from jukebox_jax.training import gradient, tasks, traffic
 from jukebox_jax.training import settings as configs
 from jukebox_jax.training import state as states
-from jukebox_jax.training import tasks, traffic
 from jukebox_jax.training.program import Program
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.tasks import Task
@@ -116,7 +116,8 @@ def measure(config: Any, *, codec: Mapping[str, Any] | None = None) -> Budget:
     """
     settings = _settings(config)
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh))
-    sharding.check_batch(settings.data.batch, mesh)
+    shares = math.prod(mesh.shape[axis] for axis in sharding.SONGS)
+    gradient.check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
     task = make_task(settings, codec)
     began = time.monotonic()
     compiled = lower(settings, task, mesh).compile(compiler_options=_OPTIONS)

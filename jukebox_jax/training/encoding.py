@@ -10,7 +10,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -23,15 +22,11 @@ from jukebox_jax import checkpoint, models, sharding
 from jukebox_jax.audio import codes, making, shards, song, wave, windows
 from jukebox_jax.audio import measure as measures
 from jukebox_jax.audio.song import Song, SongError
-from jukebox_jax.checkpoint import fingerprint
+from jukebox_jax.models import identity as identity
 from jukebox_jax.vqvae import pieces, vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE
 
 _AHEAD = 4  # pieces read while others are computed
-_SHAPING = (
-    "downs strides bins code_width width depth multipliers dilation_growth dilation_cycle "
-    "conv_multiplier scale_residual dtype"
-).split()
 
 
 def encode(
@@ -116,23 +111,6 @@ def encode(
     return shards.write(
         made, encoder.records, label=functools.partial(measures.fill, names=tuple(measure))
     )
-
-
-def identity(stage: models.Stage) -> str:
-    """A name of what makes a VQ-VAE's codes: its encoders, its codebooks and its rate.
-
-    It depends on every bit of them, and neither on where the stage lies nor on its decoders.
-    """
-    encoders = {name: tree for name, tree in stage.weights.params.items() if "encoder" in name}
-    books = {str(level): book.codes for level, book in enumerate(stage.weights.codebooks)}
-    leaves = fingerprint.describe(fingerprint.named({"encoders": encoders, "codes": books}))
-    shape = {name: getattr(stage.model, name) for name in _SHAPING}
-    known = {
-        "rate": int(stage.config["stage"]["rate"]),
-        "shape": shape,
-        "leaves": {name: dataclasses.asdict(leaf) for name, leaf in sorted(leaves.items())},
-    }
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ def batches(
       augment: shift and blend as the config says; otherwise not at all.
     """
     data = settings.data
-    make: Any = windows.batches if data.loader == "tf" else windows.numpy_batches
+    make: Any = windows.tf_batches if data.loader == "tf" else windows.numpy_batches
     stream = make(
         songs,
         rate=settings.stage.rate,
@@ -55,7 +55,7 @@ def batches(
         threads=data.threads,
         reader=task.reader,
     )
-    for batch in stream.as_numpy_iterator() if data.loader == "tf" else stream:
+    for batch in stream:
         yield sharding.place_batch(batch, mesh)
 
 
@@ -69,7 +69,7 @@ class Evaluation:
       songs: those held out.
 
     Raises:
-      SongError: none of them is as long as a window.
+      SongError: none of them is as long as a window, and one is asked for.
     """
 
     def __init__(
@@ -79,11 +79,12 @@ class Evaluation:
         rate = settings.stage.rate
         self._songs = [one for one in songs if one.length(rate) >= task.samples]
         held = sum(one.length(rate) // task.samples for one in self._songs)
-        if not held:
+        if not held and (settings.run.evaluate_every or settings.run.examples_every):
             longest = max((one.length(rate) for one in songs), default=0)
             raise SongError(
                 f"no held-out song holds a window of {task.samples} samples (the longest has "
-                f"{longest}); hold out more songs, or use a shorter window"
+                f"{longest}); hold out more songs, use a shorter window, or set "
+                "config.run.evaluate_every and config.run.examples_every to 0"
             )
         self._count = min(settings.run.evaluate_batches, -(-held // settings.data.batch))
         count = settings.run.examples

@@ -20,7 +20,7 @@ import numpy as np
 from etils import epath
 from jax import Array
 
-from jukebox_jax import checkpoint, sharding
+from jukebox_jax import checkpoint, models, sharding
 from jukebox_jax.audio import song
 from jukebox_jax.audio.song import Song
 from jukebox_jax.checkpoint import places
@@ -38,14 +38,13 @@ from jukebox_jax.training.watch import Interrupt, Watch
 
 log = logging.getLogger(__name__)
 
-DATA = "data.json"
-"""In the workdir: which songs were trained on, and the bandwidth that was measured."""
 PARAMETERS = "parameters.txt"
 """In the workdir: the table of parameters."""
 
 _SHOWN = ("loss", "codes_per_second", "seconds_per_second", "flop_utilisation", "data_wait")
 _IN_FLIGHT = 2  # steps that are asked for before they are needed
 _EXAMPLES = 2  # what a key is for; the others are the state's
+_OF_BASE = ("stage", "model", "signals", "run")  # sections that made the base of adapters
 
 
 class TrainingError(ValueError):
@@ -57,6 +56,9 @@ def train_and_evaluate(
 ) -> TrainState:
     """Trains a stage, or goes on training it.
 
+    A run has begun once a checkpoint is saved: what an attempt without one found out or wrote
+    down decides nothing.
+
     Args:
       config: a ConfigDict or mapping with the sections of `settings`.
       workdir: the stage's directory; made if missing.
@@ -67,7 +69,7 @@ def train_and_evaluate(
 
     Raises:
       ValueError: the config contradicts itself, the songs, or the stage already there.
-      SongError: no song can be used.
+      SongError: no song can be used, or none held out is as long as a window.
       CheckpointError: checkpoints are there and none is whole, or none can be written.
       TrainingError: too many gradients in a row were not finite.
     """
@@ -75,14 +77,21 @@ def train_and_evaluate(
     places.located(workdir)  # which refuses what cannot be reached
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
-    sharding.check_batch(settings.data.batch, mesh)
+    gradient.check_pieces(
+        settings.data.batch,
+        settings.optimizer.accumulate,
+        math.prod(mesh.shape[axis] for axis in sharding.SONGS),
+    )
     origin = _find_origin(settings, workdir)
-    _check_earlier(settings, workdir, origin)
+    earlier = _read_earlier(settings, workdir)
+    _check_earlier(settings, workdir, earlier)
     train, held_out = _find_songs(settings)
-    task = _make_task(settings, workdir, train, origin)
+    task, data = _make_task(settings, workdir, train, origin)
     task = finetune.adapt(task, settings, workdir, mesh, origin)
     settings.optimizer.selection.check(task.abstract, with_codebooks=settings.stage.kind == "vqvae")
-    return _run(settings, workdir, task, mesh, train, held_out)
+    evaluate = evaluation.Evaluation(settings, task, mesh, held_out or train)
+    _write_record(settings, workdir, task, data, origin, earlier)
+    return _run(settings, workdir, task, mesh, train, evaluate)
 
 
 def _run(
@@ -91,7 +100,7 @@ def _run(
     task: Task,
     mesh: jax.sharding.Mesh,
     train: Sequence[Song],
-    held_out: Sequence[Song],
+    evaluate: evaluation.Evaluation,
 ) -> TrainState:
     run = settings.run
     frozen = sharding.place(task.frozen, sharding.shardings(task.frozen, mesh))
@@ -119,7 +128,6 @@ def _run(
             log.info("%s has its %d steps; raise config.run.steps to go on", workdir, run.steps)
             return state
         take = states.compile_step(settings, task, places)
-        evaluate = evaluation.Evaluation(settings, task, mesh, held_out or train)
         journal = Journal(workdir, step=begin, steps=run.steps, rate=settings.stage.rate)
         stretch = _Stretch()
         stream = evaluation.batches(settings, task, mesh, train, start_step=begin)
@@ -198,11 +206,6 @@ class _Stretch:
         return figures, len(on_host) / spent, self._waited / spent
 
 
-def _check_batch(settings: Settings, mesh: jax.sharding.Mesh) -> None:
-    shares = math.prod(mesh.shape[axis] for axis in ("data", "fsdp"))
-    gradient.check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
-
-
 def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     """The stage to start from, unless there is none or the run has started already."""
     if not settings.run.start_from or checkpoint.begun(workdir):
@@ -210,10 +213,20 @@ def _find_origin(settings: Settings, workdir: Any) -> Origin | None:
     return origins.read(settings)
 
 
-def _check_earlier(settings: Settings, workdir: Any, origin: Origin | None) -> None:
-    """Refuses to go on as another model; writes the config otherwise, before anything else."""
-    earlier = checkpoint.read_json(workdir, checkpoint.CONFIG, missing=None)
-    if earlier is not None:
+def _read_earlier(settings: Settings, workdir: Any) -> Mapping[str, Any]:
+    """The config that the run was begun with; empty where it has not begun."""
+    if checkpoint.begun(workdir):
+        return checkpoint.read_json(workdir, checkpoint.CONFIG, missing={})
+    base = epath.Path(workdir) / models.BASE
+    if settings.lora.rank and checkpoint.begun(base):  # which adapters will be added to
+        kept = checkpoint.read_json(base, checkpoint.CONFIG)
+        return {**settings.plain, **{name: kept[name] for name in _OF_BASE if name in kept}}
+    return {}
+
+
+def _check_earlier(settings: Settings, workdir: Any, earlier: Mapping[str, Any]) -> None:
+    """Refuses to go on as another model."""
+    if earlier:
         was = (earlier.get("run") or {}).get("start_from") or ""
         if was != settings.run.start_from:
             raise ValueError(
@@ -236,10 +249,6 @@ def _check_earlier(settings: Settings, workdir: Any, origin: Origin | None) -> N
         for section in ("data", "optimizer"):
             for line in configs.changed(earlier, settings.plain, section):
                 log.warning("going on with another setting: %s", line)
-    known = (settings.plain, earlier or {}, {configs.RELEASE: origin.release if origin else {}})
-    release = next((one[configs.RELEASE] for one in known if one.get(configs.RELEASE)), None)
-    config = {**settings.plain, configs.RELEASE: release} if release else settings.plain
-    checkpoint.write_json(workdir, checkpoint.CONFIG, config)
 
 
 def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]:
@@ -258,10 +267,12 @@ def _find_songs(settings: Settings) -> tuple[tuple[Song, ...], tuple[Song, ...]]
 
 def _make_task(
     settings: Settings, workdir: Any, train: Sequence[Song], origin: Origin | None
-) -> Task:
-    """The task, with what an earlier start of this run found out about its songs."""
-    noted = checkpoint.read_json(workdir, DATA, missing={})
-    heard: dict[str, Any] = {"songs": len(train), "samples": sum(one.samples for one in train)}
+) -> tuple[Task, dict[str, Any]]:
+    """The task, with what the run found out about its songs when it began; and that itself."""
+    begun = checkpoint.begun(workdir)
+    noted = checkpoint.read_json(workdir, models.DATA, missing={}) if begun else {}
+    length = sum(one.length(settings.stage.rate) for one in train)
+    heard: dict[str, Any] = {"songs": len(train), "samples": length}
     if noted and {name: noted.get(name) for name in heard} != heard:
         log.warning(
             "the songs have changed since this run began (%d songs then, %d now): the order of "
@@ -269,31 +280,62 @@ def _make_task(
             noted.get("songs", 0),
             len(train),
         )
-    vocabularies = None
-    names = checkpoint.read_json(workdir, checkpoint.VOCABULARIES, missing=None)
-    if names is not None:
-        vocabularies = {
-            name: conditioning.vocabulary_from_json(value) for name, value in names.items()
-        }
+    names = checkpoint.read_json(workdir, checkpoint.VOCABULARIES, missing={}) if begun else {}
+    below = None
+    if settings.stage.kind == "prior":
+        below = models.Stage.load(settings.stage.vqvae)
+        heard |= _identify(settings, workdir, below, noted)
     task = tasks.make(
         settings,
         train,
-        vocabularies=vocabularies,
+        vocabularies={
+            name: conditioning.vocabulary_from_json(value) for name, value in names.items()
+        },
         bandwidth=noted.get("bandwidth"),
         start_from=origin,
+        below=below,
     )
     if settings.stage.kind == "vqvae":
         heard["bandwidth"] = {
             field.name: float(getattr(task.frozen, field.name))
             for field in dataclasses.fields(task.frozen)
         }
-    checkpoint.write_json(workdir, DATA, heard)
-    checkpoint.write_json(
-        workdir,
-        checkpoint.VOCABULARIES,
-        {name: vocabulary.to_json() for name, vocabulary in task.vocabularies.items()},
-    )
-    return task
+    return task, heard
+
+
+def _identify(
+    settings: Settings, workdir: Any, below: models.Stage, noted: Mapping[str, Any]
+) -> dict[str, str]:
+    """What names a prior's VQ-VAE, to be kept; refuses another one than the run began with."""
+    if below.kind != "vqvae":  # which the task refuses
+        return {}
+    name = models.identity(below)
+    was = noted.get("vqvae", name)
+    if was != name:
+        raise ValueError(
+            f"config.stage.vqvae = {settings.stage.vqvae!r} makes other codes ({name}) than those "
+            f"that {workdir} has learnt ({was}): set it to the VQ-VAE that the run was begun "
+            "with, as it was then, or choose another workdir"
+        )
+    return {"vqvae": name}
+
+
+def _write_record(
+    settings: Settings,
+    workdir: Any,
+    task: Task,
+    data: Mapping[str, Any],
+    origin: Origin | None,
+    earlier: Mapping[str, Any],
+) -> None:
+    """Writes what the stage is and what it found out: before the first step, after all checks."""
+    known = (settings.plain, earlier, {configs.RELEASE: origin.release if origin else {}})
+    release = next((one[configs.RELEASE] for one in known if one.get(configs.RELEASE)), None)
+    config = {**settings.plain, configs.RELEASE: release} if release else settings.plain
+    names = {name: vocabulary.to_json() for name, vocabulary in task.vocabularies.items()}
+    checkpoint.write_json(workdir, checkpoint.CONFIG, config)
+    checkpoint.write_json(workdir, models.DATA, data)
+    checkpoint.write_json(workdir, checkpoint.VOCABULARIES, names)
 
 
 def _check_finite(

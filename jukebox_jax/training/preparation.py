@@ -17,17 +17,24 @@ from jukebox_jax.prior import conditioning, curves, lyrics, schedule
 from jukebox_jax.prior.alphabet import Alphabet
 from jukebox_jax.prior.prior import Prior
 from jukebox_jax.prior.vocabulary import Vocabulary
-from jukebox_jax.training import surgery
+from jukebox_jax.training import parts, surgery
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae.vqvae import VQVAE, Bandwidth
 
 log = logging.getLogger(__name__)
 
+_LEAST = 8  # windows that the bandwidth is measured of, where there are as many
+
 
 def measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -> Bandwidth:
     """The sound's own size, over every 16th window of the training songs, up to 600 seconds.
 
-    Of all channels, as published: songs in wide stereo are quieter once they are mixed.
+    Of all channels, as published: songs in wide stereo are quieter once they are mixed. Of few
+    songs 8 windows are heard, or all; those that are silent are passed over.
+
+    Raises:
+      ValueError: all windows are silent.
+      SongError: no song is as long as a window.
     """
     rate = settings.stage.rate
 
@@ -45,9 +52,50 @@ def measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -
         reader=windows.Reader({"audio": ((samples, 2), np.dtype(np.float32))}, read),  # or 1, or 6
     )
     length = sum(song.length(rate) // samples for song in songs)
-    wanted = max(1, min(600 * rate // samples, -(-length // 16)))
+    wanted = max(min(_LEAST, length), min(600 * rate // samples, -(-length // 16)))
     log.info("measuring the bandwidth of %d windows", wanted)
-    return Bandwidth.measure(batch["audio"] for batch in itertools.islice(stream, wanted))
+    every = (batch["audio"] for batch in itertools.islice(stream, length))  # once
+    first = list(itertools.islice(filter(np.ptp, every), 1))
+    if not first:
+        raise ValueError(
+            f"the songs are silent, all {length} windows of them: give some with sound"
+        )
+    rest = itertools.islice(filter(np.ptp, every), wanted - 1)
+    return Bandwidth.measure(itertools.chain(first, rest))
+
+
+def check_restarts(model: VQVAE, settings: Settings, samples: int) -> None:
+    """Checks that a step has vectors enough for the codes of each level to follow.
+
+    A code that is chosen less often than the threshold, on average, restarts at a vector of the
+    batch: with fewer vectors than that for each, most of a codebook is thrown away at every step.
+
+    Args:
+      model: the VQ-VAE.
+      settings: the run's config.
+      samples: samples of a window.
+
+    Raises:
+      ValueError: the codebooks of a trained stage would be thrown away so.
+    """
+    if not settings.optimizer.selection.trains(parts.CODEBOOKS):
+        return
+    for level, hop in enumerate(model.hops):
+        vectors = settings.data.batch * samples // hop
+        share = vectors / model.bins
+        if share >= 2 * model.restart_threshold:
+            continue
+        said = (
+            f"level {level}: a step has {vectors} vectors for {model.bins} codes, {share:.2g} for "
+            f"each, and config.model.restart_threshold = {model.restart_threshold:g}: "
+        )
+        remedy = (
+            "raise config.data.batch or config.data.samples, or lower the threshold to "
+            f"{share / 4:.2g}"
+        )
+        if settings.run.start_from and share <= model.restart_threshold:
+            raise ValueError(f"{said}the codebook would be lost; {remedy}, or freeze codebooks")
+        log.warning("%smany codes restart before they settle; %s", said, remedy)
 
 
 def check_level(model: Prior, settings: Settings, codec: VQVAE, rate: int) -> bool:
@@ -126,6 +174,35 @@ def learn_vocabularies(
     return found
 
 
+def tell_unknown(model: Prior, songs: Sequence[Song], known: Mapping[str, Any]) -> None:
+    """Tells of the songs' names that no vocabulary of a run has: it cannot learn them any more.
+
+    Args:
+      model: the prior.
+      songs: those to train on.
+      known: for each signal, what it knows.
+    """
+    for name, signal in model.signals:
+        vocabulary = known.get(name)
+        if not isinstance(vocabulary, Vocabulary):
+            continue
+        if isinstance(signal, conditioning.Label):
+            grown = surgery.grow(vocabulary, _values(name, songs), signal.most)
+        else:
+            grown = surgery.grow(vocabulary, curves.collect(name, signal, songs))
+        new = sorted(grown.ids.keys() - vocabulary.ids.keys())
+        if new:
+            log.warning(
+                "%d names of %s in the songs are none of the %d that the run began with and count "
+                "as unknown, as %r; to learn them, start from this stage in another workdir "
+                "(config.run.start_from)",
+                len(new),
+                name,
+                len(vocabulary.ids),
+                new[0],
+            )
+
+
 def measured(model: Prior) -> tuple[str, ...]:
     """The signals that are measured in songs which have no label for them."""
     kinds = (conditioning.Beats, conditioning.Curve, conditioning.Track)
@@ -177,13 +254,11 @@ def _names(
     songs: Sequence[Song],
     earlier: Vocabulary | None,
 ) -> Vocabulary:
-    labelled = [song.labels[name] for song in songs if song.labels.get(name)]
-    if len(labelled) < len(songs):
-        missing = len(songs) - len(labelled)
+    missing = sum(not song.labels.get(name) for song in songs)
+    if missing:
         log.info("%d of %d songs have no label %r", missing, len(songs), name)
-    values = [value for label in labelled for value in schedule.values(label) if value]
     start = Vocabulary(settings.data.normalise) if earlier is None else earlier
-    learnt = surgery.grow(start, values, signal.most)
+    learnt = surgery.grow(start, _values(name, songs), signal.most)
     if learnt.size > signal.size:
         of = "the songs" if earlier is None else "the stage to start from and the songs"
         raise ValueError(
@@ -191,6 +266,12 @@ def _names(
             f"names of {name}: set it to {learnt.size} or more (0 is reserved)"
         )
     return learnt
+
+
+def _values(name: str, songs: Sequence[Song]) -> list[Any]:
+    """All that songs' labels say under a name, at any time."""
+    labelled = [song.labels[name] for song in songs if song.labels.get(name)]
+    return [value for label in labelled for value in schedule.values(label) if value]
 
 
 def _alphabet(

@@ -152,6 +152,7 @@ def _vqvae(
         raise ValueError(
             f"config.data.samples = {samples}: the spectral losses need more than {longest}"
         )
+    preparation.check_restarts(model, settings, samples)
     if bandwidth is None:  # at the first start
         measured = preparation.measure_bandwidth(settings, songs, samples)
     else:
@@ -190,7 +191,7 @@ def _vqvae(
             share = np.asarray(mean, np.float64) / max(float(np.sum(mean)), 1e-9)
             used = share[share > 0]
             figures[f"codebook_use_{level}"] = float(np.mean(share > 0))
-            figures[f"codebook_entropy_{level}"] = float(-np.sum(used * np.log(used)))
+            figures[f"codebook_entropy_{level}"] = float(-np.sum(used * np.log2(used)))
         return figures
 
     def examples(
@@ -238,6 +239,8 @@ def _prior(
     heard = inputs.find(model, settings, below, top=top)
     songs = inputs.label(settings, songs, measured)
     known = dict(vocabularies or preparation.learn_vocabularies(model, settings, songs, earlier))
+    if vocabularies:
+        preparation.tell_unknown(model, songs, known)
 
     def describe(song: Song, span: Span) -> Mapping[str, np.ndarray]:
         return conditioning.encode(
