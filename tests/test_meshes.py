@@ -15,7 +15,7 @@ from jukebox_jax.prior.adapters import Lora
 from jukebox_jax.training import settings, tasks
 from jukebox_jax.vqvae import vqvae
 
-MESHES = [(8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 1, 2)]
+MESHES = [(1, 8, 1), (2, 2, 2)]  # of which the second splits all that (8, 1, 1) does
 CODEC: dict[str, Any] = {
     "stage": {"kind": "vqvae", "rate": 8000},
     "model": {
