@@ -147,7 +147,7 @@ def test_bandwidth_is_that_of_all_channels(tmp_path) -> None:
 
 
 def test_bandwidth_of_few_windows(tmp_path, caplog: pytest.LogCaptureFixture) -> None:
-    """Eight are heard, or all; silence is passed over, unless nothing else is there."""
+    """Eight are heard, or all, and if they are silent the next one that is not."""
     sound = np.zeros(16 * 4000)
     wave.save(tmp_path / "silent" / "a.wav", sound, 8000)
     with pytest.raises(ValueError, match="silent, all 16 windows of them"):
@@ -155,7 +155,7 @@ def test_bandwidth_of_few_windows(tmp_path, caplog: pytest.LogCaptureFixture) ->
     sound[20000:24000] = 0.2 * np.sin(np.arange(4000))
     wave.save(tmp_path / "once" / "a.wav", sound, 8000)
     found = preparation.measure_bandwidth(read(), song.find(tmp_path / "once", rate=8000), 4000)
-    assert float(found.l2) == pytest.approx(0.02, rel=0.01)
+    assert 0.02 / 17 < float(found.l2) < 0.021
     with caplog.at_level(logging.INFO):
         for count in (5, 16, 16 * 9):
             heard = tmp_path / str(count)

@@ -30,7 +30,7 @@ def measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -
     """The sound's own size, over every 16th window of the training songs, up to 600 seconds.
 
     Of all channels, as published: songs in wide stereo are quieter once they are mixed. Of few
-    songs 8 windows are heard, or all; those that are silent are passed over.
+    songs 8 windows are heard, or all; if these are silent, the next one that is not.
 
     Raises:
       ValueError: all windows are silent.
@@ -55,13 +55,14 @@ def measure_bandwidth(settings: Settings, songs: Sequence[Song], samples: int) -
     wanted = max(min(_LEAST, length), min(600 * rate // samples, -(-length // 16)))
     log.info("measuring the bandwidth of %d windows", wanted)
     every = (batch["audio"] for batch in itertools.islice(stream, length))  # once
-    first = list(itertools.islice(filter(np.ptp, every), 1))
-    if not first:
-        raise ValueError(
-            f"the songs are silent, all {length} windows of them: give some with sound"
-        )
-    rest = itertools.islice(filter(np.ptp, every), wanted - 1)
-    return Bandwidth.measure(itertools.chain(first, rest))
+    try:
+        return Bandwidth.measure(itertools.islice(every, wanted))
+    except ValueError:  # they are silent
+        if not (later := list(itertools.islice(filter(np.ptp, every), 1))):
+            raise ValueError(
+                f"the songs are silent, all {length} windows of them: give some with sound"
+            ) from None
+        return Bandwidth.measure(later)
 
 
 def check_restarts(model: VQVAE, settings: Settings, samples: int) -> None:
