@@ -189,6 +189,7 @@ class Jukebox:
         model = self.vqvae.model
         if not isinstance(model, VQVAE):
             raise ValueError(f"vqvae: a stage of kind {self.vqvae.kind!r}; give a VQ-VAE's stage")
+        own = functools.cache(functools.partial(identity, self.vqvae))
         if len(self.priors) > model.levels:
             raise ValueError(
                 f"{len(self.priors)} priors for a VQ-VAE of {model.levels} levels: "
@@ -210,7 +211,7 @@ class Jukebox:
                     f"priors[{level}] was trained as level {trained_as}: list the priors finest "
                     "first"
                 )
-            if stage.vqvae and stage.vqvae != identity(self.vqvae):
+            if stage.vqvae and stage.vqvae != own():
                 log.warning(
                     "priors[%d] learnt the codes of another VQ-VAE, or of this one before it was "
                     "trained on: give the one that it was trained with, or expect noise",

@@ -222,7 +222,7 @@ def test_refusals(
 
 def test_identity_is_of_what_makes_codes(stage: pathlib.Path, tmp_path: pathlib.Path) -> None:
     first, again = models.Stage.load(stage), models.Stage.load(coding.stage(tmp_path / "moved"))
-    assert encoding.identity(first) == encoding.identity(again)
+    assert models.identity(first) == models.identity(again)
     params = again.weights.params
     decoder = jax.tree.map(lambda leaf: leaf + 1, params["decoder_0"])
     encoder = jax.tree.map(lambda leaf: leaf + 1, params["encoder_0"])
@@ -233,5 +233,5 @@ def test_identity_is_of_what_makes_codes(stage: pathlib.Path, tmp_path: pathlib.
         ({"codebooks": (again.weights.codebooks[0], book)}, False),
     ):
         weights = dataclasses.replace(again.weights, **changed)
-        named = encoding.identity(dataclasses.replace(again, weights=weights))
-        assert (named == encoding.identity(first)) == same, list(changed)
+        named = models.identity(dataclasses.replace(again, weights=weights))
+        assert (named == models.identity(first)) == same, list(changed)

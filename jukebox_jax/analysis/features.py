@@ -220,11 +220,7 @@ def stream(
 def _sound(audio: np.ndarray) -> np.ndarray:
     """The same as float32, if it can be a sound."""
     audio = np.asarray(audio)
-    if not jnp.issubdtype(audio.dtype, jnp.floating):
-        raise ValueError(
-            f"audio of {audio.dtype}: give float32; samples of 16 bits divide by 32768, to lie in "
-            "-1 to 1"
-        )
+    vqvae.check_floats(audio)
     if not np.isfinite(audio).all():
         raise ValueError("audio holds samples that are not finite: give numbers in -1 to 1")
     return audio.astype(np.float32, copy=False)

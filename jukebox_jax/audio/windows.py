@@ -64,6 +64,7 @@ def batches(
     threads: int | None = None,
     prefetch: int = 2,
     reader: Reader | None = None,
+    failures: list[Exception] | None = None,
 ) -> Any:
     """Endless batches of windows as a `tf.data.Dataset`.
 
@@ -81,6 +82,7 @@ def batches(
       threads: windows read at a time; by default one for each processor, 16 at most.
       prefetch: batches read ahead.
       reader: what is read of each window; mono sound by default.
+      failures: what stops the reading is added to it, since TensorFlow keeps only its text.
 
     Returns:
       Elements {"audio": f32[batch / hosts, samples, 1], "labels": {name: [batch / hosts, ...]}},
@@ -92,25 +94,39 @@ def batches(
     stream = _stream(
         songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads, reader
     )
-    return _dataset(stream, batch, host, start_step, prefetch)
+    tf = _tensorflow()
+    arrays = stream.reader.arrays
+    known = [*arrays.values(), *stream.labels.values()]
+
+    def read(index: np.ndarray) -> tuple[np.ndarray, ...]:
+        try:
+            heard, labels = stream.read(int(index))
+        except Exception as error:  # of which TensorFlow keeps only the text
+            if failures is not None:
+                failures.append(error)
+            raise
+        return *heard.values(), *labels.values()
+
+    def element(index: Any) -> dict[str, Any]:
+        kinds = [tf.as_dtype(dtype) for _, dtype in known]
+        values = tf.numpy_function(read, [index], kinds, stateful=False)
+        for value, (shape, _) in zip(values, known, strict=True):
+            value.set_shape(shape)
+        heard = dict(zip(arrays, values[: len(arrays)], strict=True))
+        return heard | {"labels": dict(zip(stream.labels, values[len(arrays) :], strict=True))}
+
+    def rows(step: Any) -> Any:
+        first = step * batch + host[0] * stream.rows
+        return tf.data.Dataset.range(first, first + stream.rows)
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
+    windows = steps.flat_map(rows).map(
+        element, num_parallel_calls=stream.threads, deterministic=True
+    )
+    return windows.batch(stream.rows, drop_remainder=True).prefetch(prefetch)
 
 
-def tf_batches(
-    songs: Sequence[Song],
-    *,
-    rate: int,
-    samples: int,
-    batch: int,
-    describe: Describe,
-    seed: int,
-    host: tuple[int, int] = (0, 1),
-    start_step: int = 0,
-    shift: bool = True,
-    blend: bool = False,
-    threads: int | None = None,
-    prefetch: int = 2,
-    reader: Reader | None = None,
-) -> Iterator[dict[str, Any]]:
+def tf_batches(songs: Sequence[Song], **how: Any) -> Iterator[dict[str, Any]]:
     """The batches of `batches` as numpy arrays, read by TensorFlow.
 
     Arguments and elements are those of `batches`. What stops the reading is raised as it is, and
@@ -120,18 +136,16 @@ def tf_batches(
       SongError: no song is long enough, or batch and hosts do not fit.
       AudioError: while iterating, where too many windows cannot be read.
     """
-    stream = _stream(
-        songs, rate, samples, batch, describe, seed, host, start_step, shift, blend, threads, reader
-    )
-    dataset = _dataset(stream, batch, host, start_step, prefetch)
+    failures: list[Exception] = []
+    dataset = batches(songs, **how, failures=failures)
 
     def iterate() -> Iterator[dict[str, Any]]:
         try:
             yield from dataset.as_numpy_iterator()
         except _tensorflow().errors.OpError:
-            if not stream.failures:
+            if not failures:
                 raise
-            raise stream.failures[0] from None
+            raise failures[0] from None
 
     return iterate()
 
@@ -189,41 +203,6 @@ def numpy_batches(
     return iterate()
 
 
-def _dataset(
-    stream: "_Stream", batch: int, host: tuple[int, int], start_step: int, prefetch: int
-) -> Any:
-    """A stream's batches as a `tf.data.Dataset`."""
-    tf = _tensorflow()
-    arrays = stream.reader.arrays
-    known = [*arrays.values(), *stream.labels.values()]
-
-    def read(index: np.ndarray) -> tuple[np.ndarray, ...]:
-        try:
-            heard, labels = stream.read(int(index))
-        except Exception as error:  # of which TensorFlow keeps only the text
-            stream.failures.append(error)
-            raise
-        return *heard.values(), *labels.values()
-
-    def element(index: Any) -> dict[str, Any]:
-        kinds = [tf.as_dtype(dtype) for _, dtype in known]
-        values = tf.numpy_function(read, [index], kinds, stateful=False)
-        for value, (shape, _) in zip(values, known, strict=True):
-            value.set_shape(shape)
-        heard = dict(zip(arrays, values[: len(arrays)], strict=True))
-        return heard | {"labels": dict(zip(stream.labels, values[len(arrays) :], strict=True))}
-
-    def rows(step: Any) -> Any:
-        first = step * batch + host[0] * stream.rows
-        return tf.data.Dataset.range(first, first + stream.rows)
-
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
-    windows = steps.flat_map(rows).map(
-        element, num_parallel_calls=stream.threads, deterministic=True
-    )
-    return windows.batch(stream.rows, drop_remainder=True).prefetch(prefetch)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Stream:
     """What both kinds of batches share: the plan, and how a window of it is read."""
@@ -237,7 +216,6 @@ class _Stream:
     threads: int
     outcomes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     named: set[str] = dataclasses.field(default_factory=set)
-    failures: list[Exception] = dataclasses.field(default_factory=list)
     lock: Any = dataclasses.field(default_factory=threading.Lock)
 
     def read(self, index: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

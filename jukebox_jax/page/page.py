@@ -16,7 +16,7 @@ from jukebox_jax.sampling import session
 
 log = logging.getLogger(__name__)
 
-NAME = "index.html"
+NAME = session.PAGE
 """What a page is called in the folder that it shows."""
 
 _LARGE = 100e6  # bytes of a page that browsers still open at once

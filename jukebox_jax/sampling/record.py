@@ -90,12 +90,11 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _given(asked: Arguments) -> dict[int, np.ndarray]:
     """The codes that were there before, those behind gaps among them."""
-    known = asked.codes if asked.forced is None else asked.forced
-    pairs = zip(known, asked.codes, strict=True)
+    pairs = zip(asked.codes, asked.forced or asked.codes, strict=True)
     return {
-        level: array
-        for level, pair in enumerate(pairs)
-        if (array := next((one for one in pair if one is not None), None)) is not None
+        level: begun if with_gaps is None else with_gaps
+        for level, (begun, with_gaps) in enumerate(pairs)
+        if begun is not None
     }
 
 

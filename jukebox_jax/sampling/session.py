@@ -120,7 +120,7 @@ def _run(
         goes_on = on_progress(progress)
         if not goes_on or time.monotonic() - written[0] > wanted.save_seconds:
             level, heard = progress.level, progress.codes
-            keep(level, _lasting(asked, level, heard, whole.get(level, codes[level])), heard)
+            keep(level, _settled(asked, level, heard, whole.get(level, codes[level])), heard)
         if not goes_on:
             raise Stopped(f"stopped; go on with --resume {folder}")
 
@@ -289,7 +289,7 @@ def _to_go_on_from(
     return found
 
 
-def _lasting(
+def _settled(
     asked: Arguments, level: int, drawn: np.ndarray, whole: np.ndarray | None
 ) -> np.ndarray:
     """The codes to go on from, of those drawn in the middle of a window.

@@ -116,8 +116,7 @@ def measure(config: Any, *, codec: Mapping[str, Any] | None = None) -> Budget:
     """
     settings = _settings(config)
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh))
-    shares = math.prod(mesh.shape[axis] for axis in sharding.SONGS)
-    gradient.check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
+    gradient.check_batch(settings, mesh)
     task = make_task(settings, codec)
     began = time.monotonic()
     compiled = lower(settings, task, mesh).compile(compiler_options=_OPTIONS)

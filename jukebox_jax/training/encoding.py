@@ -22,7 +22,6 @@ from jukebox_jax import checkpoint, models, sharding
 from jukebox_jax.audio import codes, making, shards, song, wave, windows
 from jukebox_jax.audio import measure as measures
 from jukebox_jax.audio.song import Song, SongError
-from jukebox_jax.models import identity as identity
 from jukebox_jax.vqvae import pieces, vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE
 
@@ -90,7 +89,7 @@ def encode(
             "rate": rate,
             "hops": list(model.hops),
             "bins": model.bins,
-            "vqvae": identity(below),
+            "vqvae": models.identity(below),
             "piece": piece,
             "measure": sorted(measure),
             "minimum_seconds": minimum_seconds,

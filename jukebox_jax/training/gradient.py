@@ -5,14 +5,17 @@ same codebooks and the same means: sums over pieces are float32. Item i of a bat
 i modulo their number, so that items stay on the device that holds them.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh
 
 from jukebox_jax import sharding
+from jukebox_jax.training.settings import Settings
 from jukebox_jax.training.tasks import Metrics
 
 Objective = Callable[[Any, Any, Array | int], tuple[Array, tuple[Any, Metrics]]]
@@ -58,6 +61,12 @@ def of_batch(
     (means, tallies), _ = jax.lax.scan(add, zeros, dealt)
     loss, metrics, grads = jax.tree.map(lambda leaf: leaf / pieces, means)
     return loss, tallies, metrics, grads
+
+
+def check_batch(settings: Settings, mesh: Mesh) -> None:
+    """Checks that a run's batch can be dealt out over a mesh, see `check_pieces`."""
+    shares = math.prod(mesh.shape[axis] for axis in sharding.SONGS)
+    check_pieces(settings.data.batch, settings.optimizer.accumulate, shares)
 
 
 def check_pieces(batch: int, pieces: int, shares: int) -> None:

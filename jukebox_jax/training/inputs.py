@@ -33,7 +33,6 @@ from jukebox_jax.audio import measure as measures
 from jukebox_jax.audio.codes import Codes
 from jukebox_jax.audio.song import Song
 from jukebox_jax.prior.prior import Prior
-from jukebox_jax.training import encoding
 from jukebox_jax.training.settings import Settings
 from jukebox_jax.vqvae import vqvae
 from jukebox_jax.vqvae.vqvae import VQVAE, Weights
@@ -127,7 +126,7 @@ def _of_sound(model: Prior, settings: Settings, below: models.Stage, top: bool) 
 def _of_codes(
     model: Prior, settings: Settings, below: models.Stage, source: Codes, top: bool
 ) -> Input:
-    name = encoding.identity(below)
+    name = models.identity(below)
     if source.vqvae != name:
         raise ValueError(
             f"config.data.source = {settings.data.source!r} holds codes of another VQ-VAE "

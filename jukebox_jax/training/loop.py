@@ -77,11 +77,7 @@ def train_and_evaluate(
     places.located(workdir)  # which refuses what cannot be reached
     sharding.check_numerics()
     mesh = sharding.make_mesh(**dataclasses.asdict(settings.mesh), devices=devices)
-    gradient.check_pieces(
-        settings.data.batch,
-        settings.optimizer.accumulate,
-        math.prod(mesh.shape[axis] for axis in sharding.SONGS),
-    )
+    gradient.check_batch(settings, mesh)
     origin = _find_origin(settings, workdir)
     earlier = _read_earlier(settings, workdir)
     _check_earlier(settings, workdir, earlier)

@@ -358,15 +358,20 @@ def _encode(model: VQVAE, weights: Weights, audio: Array, level: int) -> Array:
     return quantizer.nearest(weights.codebooks[level], vectors)
 
 
-def _check_audio(model: VQVAE, audio: Array | np.ndarray) -> None:
-    shape, hop = np.shape(audio), model.hops[-1]
-    if len(shape) != 3 or shape[2] != 1:
-        raise ValueError(f"audio of shape {shape}: give f32[batch, samples, 1], mixed to mono")
+def check_floats(audio: Array | np.ndarray) -> None:
+    """Raises a ValueError for audio of whole numbers."""
     if not jnp.issubdtype(audio.dtype, jnp.floating):
         raise ValueError(
             f"audio of {audio.dtype}: give float32; samples of 16 bits divide by 32768, to lie in "
             "-1 to 1"
         )
+
+
+def _check_audio(model: VQVAE, audio: Array | np.ndarray) -> None:
+    shape, hop = np.shape(audio), model.hops[-1]
+    if len(shape) != 3 or shape[2] != 1:
+        raise ValueError(f"audio of shape {shape}: give f32[batch, samples, 1], mixed to mono")
+    check_floats(audio)
     if shape[1] % hop or not shape[1]:
         shorter, longer = shape[1] // hop * hop, (shape[1] // hop + 1) * hop
         remedy = f"cut it to {shorter} or pad it to {longer}" if shorter else f"pad it to {longer}"
